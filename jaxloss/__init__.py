@@ -1,0 +1,15 @@
+"""Computer-vision losses for JAX: pure functions to compose with `jit`, `vmap` and `grad`.
+
+Predictions first, targets second, hyperparameters by keyword; every loss is unreduced and takes a
+boolean `where`. Reduce with `jaxloss.mean`.
+"""
+
+from jaxloss.reduction import SumAndWeight as SumAndWeight
+from jaxloss.reduction import mean as mean
+from jaxloss.reduction import sum as sum
+from jaxloss.reduction import sum_and_weight as sum_and_weight
+from jaxloss.regression import absolute_error as absolute_error
+from jaxloss.regression import huber_loss as huber_loss
+from jaxloss.regression import l2_loss as l2_loss
+from jaxloss.regression import smooth_l1_loss as smooth_l1_loss
+from jaxloss.regression import squared_error as squared_error

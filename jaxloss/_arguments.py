@@ -1,0 +1,187 @@
+"""Arguments made arrays once; their shapes and dtypes are checked while tracing, in one wording.
+
+A public function makes one `Arguments` with its own name, passes every argument through it, and
+works on arrays of one floating dtype afterwards.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+Shape = tuple[int, ...]
+
+
+def hide(where: Array | None, *arrays: Array) -> tuple[Array, ...]:
+    """`arrays` with 0 where `where` is False, so that no masked value is computed with."""
+    if where is None:
+        return arrays
+    return tuple(jnp.where(where, array, jnp.zeros((), array.dtype)) for array in arrays)
+
+
+def keep(where: Array | None, losses: Array) -> Array:
+    """`losses`, exactly 0 in value and gradient where `where` is False."""
+    return losses if where is None else jnp.where(where, losses, jnp.zeros((), losses.dtype))
+
+
+def broadcast_shape(*arrays: Array) -> Shape:
+    """The shape that arrays of equal rank have together."""
+    return np.broadcast_shapes(*(array.shape for array in arrays))
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Checks the arguments of the public function called `function`."""
+
+    function: str
+
+    def array(self, name: str, value: ArrayLike | None) -> Array:
+        """`value` as a JAX array; lists, tuples and None are refused."""
+        if not isinstance(value, jax.Array | np.ndarray | np.generic | bool | int | float):
+            raise TypeError(
+                f"`{self.function}`: `{name}` is a {type(value).__name__}, expected an array; "
+                f"convert it with `jnp.asarray`"
+            )
+        return jnp.asarray(value)
+
+    def floats(self, **values: ArrayLike) -> tuple[Array, ...]:
+        """Arrays in the dtype computed in: the widest of theirs and float32.
+
+        The first is the prediction and must be floating point already; the others are cast.
+        """
+        arrays = {name: self.array(name, value) for name, value in values.items()}
+        first = next(iter(arrays))
+        self._require(
+            f"`{first}` has dtype {arrays[first].dtype}, expected floating point; "
+            f"cast it with `.astype(jnp.float32)`",
+            chex.assert_type,
+            arrays[first],
+            float,
+            error=TypeError,
+        )
+        for name, array in arrays.items():
+            if jnp.issubdtype(array.dtype, jnp.complexfloating):
+                raise TypeError(
+                    f"`{self.function}`: `{name}` has dtype {array.dtype}, expected real numbers"
+                )
+        floating = [a.dtype for a in arrays.values() if jnp.issubdtype(a.dtype, jnp.floating)]
+        dtype = jnp.promote_types(jnp.float32, max(floating, key=lambda d: d.itemsize))
+        return tuple(array.astype(dtype) for array in arrays.values())
+
+    def pair(self, **values: ArrayLike) -> tuple[Array, ...]:
+        """`floats` of equal rank whose dimensions are equal or 1: nothing else broadcasts."""
+        arrays = self.floats(**values)
+        (first, *names), (reference, *others) = values, arrays
+        for name, array in zip(names, others, strict=True):
+            self.broadcastable(name, array, reference.shape, f"`{first}`")
+        return arrays
+
+    def broadcastable(self, name: str, array: Array, shape: Shape, what: str) -> None:
+        """Refuses an `array` of another rank than `shape`, or with a dimension that clashes."""
+        fits = array.ndim == len(shape) and all(
+            a == b or a == 1 or b == 1 for a, b in zip(array.shape, shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"`{self.function}`: `{name}` has shape {array.shape}, expected the rank of {what} "
+                f"{shape} with each dimension equal or 1; reshape it, or add dimensions of 1 "
+                f"with `jnp.expand_dims`"
+            )
+
+    def shape(self, name: str, array: Array, expected: tuple[Any, ...], what: str) -> None:
+        """Refuses an `array` that is not of the `expected` shape (`...` and None match any)."""
+        self._require(
+            f"`{name}` has shape {array.shape}, expected {_readable(expected)}: {what}",
+            chex.assert_shape,
+            array,
+            expected,
+        )
+
+    def where(
+        self, where: ArrayLike | None, shape: Shape, what: str = "the losses"
+    ) -> Array | None:
+        """The mask as a boolean array that broadcasts against `shape` without changing it."""
+        if where is None:
+            return None
+        mask = self.array("where", where)
+        self._require(
+            f"`where` has dtype {mask.dtype}, expected bool: True where an entry counts; "
+            f"compare to make it one, as in `weights > 0`",
+            chex.assert_type,
+            mask,
+            bool,
+            error=TypeError,
+        )
+        fits = mask.ndim == len(shape) and all(
+            m in (1, s) for m, s in zip(mask.shape, shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"`{self.function}`: `where` has shape {mask.shape}, expected the rank of {what} "
+                f"{shape} with each dimension equal or 1; reshape it, or add dimensions of 1 "
+                f"with `jnp.expand_dims`"
+            )
+        return mask
+
+    def parameter(self, name: str, value: ArrayLike, like: Array, axis: int = -1) -> Array:
+        """A hyperparameter in the dtype of `like`, ready to broadcast against it.
+
+        It is a scalar, a vector along `axis` of `like`, or of the rank of `like`.
+        """
+        array = self.array(name, value)
+        if jnp.issubdtype(array.dtype, jnp.complexfloating):
+            raise TypeError(
+                f"`{self.function}`: `{name}` has dtype {array.dtype}, expected real numbers"
+            )
+        array = array.astype(like.dtype)
+        if array.ndim == 0:
+            return array
+        if array.ndim == 1 and like.ndim > 1 and array.shape[0] in (1, like.shape[axis]):
+            return jnp.expand_dims(array, [i for i in range(like.ndim) if i != axis % like.ndim])
+        fits = array.ndim == like.ndim and all(
+            a in (1, b) for a, b in zip(array.shape, like.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"`{self.function}`: `{name}` has shape {array.shape}, expected a scalar, "
+                f"{(like.shape[axis],) if like.ndim else '()'} along axis {axis}, or the rank of "
+                f"{like.shape} with each dimension equal or 1"
+            )
+        return array
+
+    def labels(self, name: str, value: ArrayLike, shape: Shape) -> Array:
+        """Integer labels of exactly `shape`."""
+        array = self.array(name, value)
+        self._require(
+            f"`{name}` has dtype {array.dtype}, expected integers: one label an example; "
+            f"cast them with `.astype(jnp.int32)`",
+            chex.assert_type,
+            array,
+            int,
+            error=TypeError,
+        )
+        self.shape(name, array, shape, "one label an example")
+        return array
+
+    def _require(
+        self,
+        message: str,
+        assertion: Callable[..., None],
+        *values: object,
+        error: type[Exception] = ValueError,
+    ) -> None:
+        try:
+            assertion(*values)
+        except AssertionError:
+            raise error(f"`{self.function}`: {message}") from None
+
+
+def _readable(shape: tuple[Any, ...]) -> str:
+    sizes = ["..." if size is ... else "any" if size is None else str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
