@@ -4,8 +4,22 @@ They scale by powers of two, which is exact, instead of adding an epsilon, and l
 differentiation to JAX wherever it is right.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
+
+# arctan(t) / t as a polynomial of t^2 on [0, 1], minimax in relative error: 1.5e-8.
+ARCTANGENT = (
+    1.0,
+    -0.33333073,
+    0.19992619,
+    -0.14203645,
+    0.10640934,
+    -0.07504295,
+    0.04269152,
+    -0.01606862,
+    0.00284989,
+)
 
 
 def relu(x: Array) -> Array:
@@ -38,3 +52,35 @@ def ratio(numerator: Array, denominator: Array) -> Array:
     scale = inverse_power_of_two(denominator)
     scaled = jnp.where(scale > 0, denominator * scale, jnp.ones((), denominator.dtype))
     return (numerator * scale) / scaled
+
+
+@jax.custom_jvp
+def angle(sine: Array, cosine: Array) -> Array:
+    """Angle of the vector (cosine, sine) in (-pi, pi], and 0 with derivative 0 at the origin.
+
+    The vector is of order 1, or the origin. In float32 the value is a polynomial, right to 2 ulp,
+    that vectorises.
+    """
+    if sine.dtype == jnp.float64:
+        return jnp.arctan2(sine, cosine)
+    s, c = jnp.abs(sine), jnp.abs(cosine)
+    tangent = ratio(jnp.minimum(s, c), jnp.maximum(s, c))
+    octant = tangent * _horner(jnp.square(tangent), ARCTANGENT)
+    quadrant = jnp.where(s > c, 0.5 * jnp.pi - octant, octant)
+    half = jnp.where(cosine < 0, jnp.pi - quadrant, quadrant)
+    return jnp.where(sine < 0, -half, half)
+
+
+@angle.defjvp
+def _angle_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (sine, cosine), (dsine, dcosine) = primals, tangents
+    square = jnp.square(sine) + jnp.square(cosine)
+    square = jnp.where(square == 0, jnp.ones_like(square), square)
+    return angle(sine, cosine), (cosine / square) * dsine - (sine / square) * dcosine
+
+
+def _horner(x: Array, coefficients: tuple[float, ...]) -> Array:
+    value = jnp.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        value = value * x + coefficient
+    return value

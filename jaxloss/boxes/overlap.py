@@ -1,0 +1,245 @@
+"""What two boxes share and how they miss each other: the terms of the IoU family.
+
+A term is a function of the two axes of a pair; `term` makes it one of boxes `[..., 4]`. A loss of
+the family is a few terms, transformed, weighted and added; a similarity is one of them or a sum.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments, broadcast_shape, hide
+from jaxloss._numerics import angle, inverse_power_of_two, ratio, relu
+
+Columns = tuple[Array, Array, Array, Array]
+Similarity = Callable[[ArrayLike, ArrayLike], Array]
+
+
+class Axis(NamedTuple):
+    """One axis of a pair of boxes, as lengths.
+
+    Attributes:
+      prediction, target: signed sides, negative where inverted.
+      shared: side of the intersection, 0 where apart.
+      enclosing: side of the smallest box around all four corners of both.
+      low, high: signed differences of the edges, prediction minus target.
+    """
+
+    prediction: Array
+    target: Array
+    shared: Array
+    enclosing: Array
+    low: Array
+    high: Array
+
+
+def axis_of(low: Array, high: Array, target_low: Array, target_high: Array) -> Axis:
+    """The axis of a pair from the edges of both boxes."""
+    highest = jnp.maximum(jnp.maximum(low, high), jnp.maximum(target_low, target_high))
+    lowest = jnp.minimum(jnp.minimum(low, high), jnp.minimum(target_low, target_high))
+    return Axis(
+        prediction=high - low,
+        target=target_high - target_low,
+        shared=relu(jnp.minimum(high, target_high) - jnp.maximum(low, target_low)),
+        enclosing=highest - lowest,
+        low=low - target_low,
+        high=high - target_high,
+    )
+
+
+def relative(axis: Axis) -> Axis:
+    """`axis` scaled by a power of two so that the enclosing side is in [1, 2); inverted sides are 0.
+
+    Where both boxes are one and the same point all sides are 1, and drop out of every ratio of
+    areas: the limit of both boxes thickened equally.
+    """
+    scale = inverse_power_of_two(axis.enclosing)
+    point = (scale == 0).astype(scale.dtype)
+    return Axis(
+        prediction=relu(axis.prediction) * scale + point,
+        target=relu(axis.target) * scale + point,
+        shared=axis.shared * scale + point,
+        enclosing=axis.enclosing * scale + point,
+        low=axis.low * scale,
+        high=axis.high * scale,
+    )
+
+
+def term(of_axes: Callable[[Axis, Axis], Array]) -> Callable[[Array, Array], Array]:
+    """A term of two axes as a function of predictions and targets `[..., 4]`.
+
+    Its derivative is that of `of_axes`, taken column by column: a gradient written as one select
+    over the columns is a single pass, where autodiff's padded columns are four.
+    """
+
+    def of_columns(prediction: Columns, target: Columns) -> Array:
+        (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
+        return of_axes(axis_of(x1, x2, X1, X2), axis_of(y1, y2, Y1, Y2))
+
+    @jax.custom_jvp
+    def of_boxes(predictions: Array, targets: Array) -> Array:
+        return _rounded(of_columns(_columns(predictions), _columns(targets)))
+
+    @partial(of_boxes.defjvp, symbolic_zeros=True)
+    def of_boxes_jvp(
+        primals: tuple[Array, Array], tangents: tuple[Any, Any]
+    ) -> tuple[Array, Array]:
+        shape = broadcast_shape(*(primal[..., 0] for primal in primals))
+        columns = [_columns(jnp.broadcast_to(p, (*shape, 4))) for p in primals]
+        value, pull = jax.vjp(of_columns, *columns)
+        products = [
+            jnp.sum(_from_columns(gradient) * tangent, -1)
+            for gradient, tangent in zip(pull(jnp.ones_like(value)), tangents, strict=True)
+            if not isinstance(tangent, SymbolicZero)
+        ]
+        return _rounded(value), sum(products[1:], products[0])
+
+    return of_boxes
+
+
+def _columns(boxes: Array) -> Columns:
+    return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
+
+
+def _from_columns(columns: Columns) -> Array:
+    """Columns put together by selection over a leading axis: stacked, they would be copied."""
+    first, second, third, fourth = (column[None] for column in columns)
+    place = lax.broadcasted_iota(jnp.int32, (4, *(1 for _ in first.shape[1:])), 0)
+    lower = jnp.where(place == 0, first, second)
+    upper = jnp.where(place == 2, third, fourth)
+    return jnp.moveaxis(jnp.where(place < 2, lower, upper), 0, -1)
+
+
+def _rounded(values: Array) -> Array:
+    """`values`, kept from being fused into a reduction that XLA's CPU kernels make slow."""
+    information = jnp.finfo(values.dtype)
+    return lax.reduce_precision(values, information.nexp, information.nmant)
+
+
+@term
+def shared_fraction(x: Axis, y: Axis) -> Array:
+    """IoU, from 0 to 1."""
+    shared, _, union, apart = _areas(relative(x), relative(y))
+    return jnp.where(apart, jnp.zeros_like(shared), ratio(shared, union))
+
+
+@term
+def unshared_fraction(x: Axis, y: Axis) -> Array:
+    """1 - IoU to the last digit, from edge differences: nothing cancels in converged boxes."""
+    _, unshared, union, apart = _areas(relative(x), relative(y))
+    return jnp.where(apart, jnp.ones_like(union), ratio(unshared, union))
+
+
+@term
+def empty_fraction(x: Axis, y: Axis) -> Array:
+    """(C - U) / C: how much of the enclosing box neither box covers."""
+    x, y = relative(x), relative(y)
+    left, right, target_left, target_right = _overhangs(x)
+    bottom, top, target_bottom, target_top = _overhangs(y)
+    corners = (
+        (left * target_bottom + target_left * bottom)
+        + (right * target_bottom + target_right * bottom)
+        + (left * target_top + target_left * top)
+        + (right * target_top + target_right * top)
+    )
+    enclosing = x.enclosing * y.enclosing
+    between = enclosing - (x.prediction * y.prediction + x.target * y.target)
+    return jnp.where(_apart(x, y), between, corners) / enclosing
+
+
+@term
+def center_distance(x: Axis, y: Axis) -> Array:
+    """rho^2 / c^2: squared distance of the centres over the squared enclosing diagonal."""
+    scale = inverse_power_of_two(jnp.maximum(x.enclosing, y.enclosing))
+    across, up = (0.5 * scale * (side.low + side.high) for side in (x, y))
+    diagonal = jnp.square(x.enclosing * scale) + jnp.square(y.enclosing * scale)
+    return (jnp.square(across) + jnp.square(up)) / jnp.where(
+        scale == 0, jnp.ones_like(diagonal), diagonal
+    )
+
+
+@term
+def aspect_difference(x: Axis, y: Axis) -> Array:
+    """v: squared difference of the diagonals' angles, in right angles; 0 if a box is a point."""
+    w, h = _direction(x.prediction, y.prediction)
+    W, H = _direction(x.target, y.target)
+    # W h - w H, written so that it is exactly 0 for identical sides under any contraction.
+    return jnp.square((2 / jnp.pi) * angle(w * (h - H) - h * (w - W), W * w + H * h))
+
+
+def _direction(width: Array, height: Array) -> tuple[Array, Array]:
+    scale = inverse_power_of_two(jnp.maximum(jnp.abs(width), jnp.abs(height)))
+    return width * scale, height * scale
+
+
+def _apart(x: Axis, y: Axis) -> Array:
+    return jnp.minimum(x.shared, y.shared) <= 0
+
+
+def _overhangs(axis: Axis) -> tuple[Array, Array, Array, Array]:
+    """How far each box sticks out of the other: prediction low and high, target low and high."""
+    zero = jnp.zeros_like(axis.low)
+    return (
+        jnp.maximum(-axis.low, zero),
+        jnp.maximum(axis.high, zero),
+        jnp.maximum(axis.low, zero),
+        jnp.maximum(-axis.high, zero),
+    )
+
+
+def _areas(x: Axis, y: Axis) -> tuple[Array, Array, Array, Array]:
+    """Areas that both boxes cover, that only one does, and their sum; 1 where boxes are apart."""
+    left, right, target_left, target_right = _overhangs(x)
+    bottom, top, target_bottom, target_top = _overhangs(y)
+    shared = x.shared * y.shared
+    unshared = (
+        (left + right) * y.prediction
+        + (target_left + target_right) * y.target
+        + x.shared * ((bottom + top) + (target_bottom + target_top))
+    )
+    apart = _apart(x, y)
+    union = jnp.where(apart, jnp.ones_like(shared), shared + unshared)
+    return shared, unshared, union, apart
+
+
+def boxes_of(
+    check: Arguments, where: ArrayLike | None = None, **boxes: ArrayLike
+) -> tuple[Array, Array, Array | None]:
+    """Two arrays of boxes `[..., 4]` that broadcast, 0 where masked, and the mask `[...]`."""
+    first, second = check.floats(**boxes)
+    for name, array in zip(boxes, (first, second), strict=True):
+        check.shape(
+            name,
+            array,
+            (..., 4),
+            "boxes as x1, y1, x2, y2; convert other formats with `jaxloss.boxes.convert`",
+        )
+    name, other = boxes
+    check.broadcastable(other, second, first.shape, f"`{name}`")
+    mask = check.where(where, broadcast_shape(first[..., 0], second[..., 0]))
+    if mask is not None:
+        first, second = hide(mask[..., None], first, second)
+    return first, second, mask
+
+
+def iou(a: ArrayLike, b: ArrayLike) -> Array:
+    """Intersection over union of two boxes."""
+    first, second, _ = boxes_of(Arguments("iou"), a=a, b=b)
+    return shared_fraction(first, second)
+
+
+def pairwise(similarity: Similarity) -> Similarity:
+    """A similarity of pairs, made one of all pairs of two lists of boxes."""
+
+    def of_all_pairs(a: ArrayLike, b: ArrayLike) -> Array:
+        check = Arguments("pairwise")
+        first, second = check.floats(a=a, b=b)
+        return similarity(jnp.expand_dims(first, -2), jnp.expand_dims(second, -3))
+
+    return of_all_pairs
