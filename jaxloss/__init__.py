@@ -4,6 +4,8 @@ Predictions first, targets second, hyperparameters by keyword; every loss is unr
 boolean `where`. Reduce with `jaxloss.mean`.
 """
 
+from jaxloss import boxes as boxes
+from jaxloss import detection as detection
 from jaxloss.reduction import SumAndWeight as SumAndWeight
 from jaxloss.reduction import mean as mean
 from jaxloss.reduction import sum as sum

@@ -12,7 +12,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, export
 from jax.typing import ArrayLike
 
 Shape = tuple[int, ...]
@@ -32,7 +32,7 @@ def keep(where: Array | None, losses: Array) -> Array:
 
 def broadcast_shape(*arrays: Array) -> Shape:
     """The shape that arrays of equal rank have together."""
-    return np.broadcast_shapes(*(array.shape for array in arrays))
+    return jnp.broadcast_shapes(*(array.shape for array in arrays))
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Arguments:
                 raise TypeError(
                     f"`{self.function}`: `{name}` has dtype {array.dtype}, expected real numbers"
                 )
-        floating = [a.dtype for a in arrays.values() if jnp.issubdtype(a.dtype, jnp.floating)]
-        dtype = jnp.promote_types(jnp.float32, max(floating, key=lambda d: d.itemsize))
+        wide = any(array.dtype == jnp.float64 for array in arrays.values())
+        dtype = jnp.float64 if wide else jnp.float32
         return tuple(array.astype(dtype) for array in arrays.values())
 
     def pair(self, **values: ArrayLike) -> tuple[Array, ...]:
@@ -168,6 +168,24 @@ class Arguments:
         )
         self.shape(name, array, shape, "one label an example")
         return array
+
+    def sizes(self, name: str, value: Any) -> tuple[int, int]:
+        """Height and width, static whole numbers, or dimensions of a symbolic shape."""
+        fits = isinstance(value, tuple) and len(value) == 2
+        if not fits or not all(isinstance(n, int) or export.is_symbolic_dim(n) for n in value):
+            raise ValueError(
+                f"`{self.function}`: `{name}` is {value}, expected a tuple of two whole numbers: "
+                f"height and width"
+            )
+        height, width = value
+        return height, width
+
+    def length(self, name: str, value: Any, expected: int, what: str) -> None:
+        """Refuses a tuple of settings that has not the `expected` length."""
+        if not isinstance(value, tuple) or len(value) != expected:
+            raise ValueError(
+                f"`{self.function}`: `{name}` is {value}, expected a tuple of {expected}: {what}"
+            )
 
     def _require(
         self,

@@ -1,5 +1,14 @@
 """Boxes: formats, areas, similarities, anchors, coding and suppression."""
 
+from jaxloss.boxes.anchors import anchor_grid as anchor_grid
+from jaxloss.boxes.anchors import grid_points as grid_points
+from jaxloss.boxes.anchors import retinanet_anchors as retinanet_anchors
+from jaxloss.boxes.anchors import ssd_anchors as ssd_anchors
+from jaxloss.boxes.coding import decode_deltas as decode_deltas
+from jaxloss.boxes.coding import decode_distances as decode_distances
+from jaxloss.boxes.coding import decode_distribution as decode_distribution
+from jaxloss.boxes.coding import encode_deltas as encode_deltas
+from jaxloss.boxes.coding import encode_distances as encode_distances
 from jaxloss.boxes.formats import area as area
 from jaxloss.boxes.overlap import iou as iou
 from jaxloss.boxes.overlap import pairwise as pairwise

@@ -1,0 +1,282 @@
+"""Boxes as what a network predicts: deltas of anchors, distances to edges, bins; and back."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments
+from jaxloss._numerics import inverse_power_of_two
+
+Weights = ArrayLike | tuple[ArrayLike, ...]
+
+LARGEST_LOG_SCALE = math.log(1000 / 16)
+
+
+def encode_deltas(
+    boxes: ArrayLike, anchors: ArrayLike, *, weights: Weights = (1.0, 1.0, 1.0, 1.0)
+) -> Array:
+    """Boxes as shifts and log scales of anchors.
+
+    Formula:
+      With centres `x, y` and sides `w, h` of the box, and `x_a, y_a, w_a, h_a` of the anchor:
+      `(weights_x (x - x_a) / w_a, weights_y (y - y_a) / h_a, weights_w ln(w / w_a),
+      weights_h ln(h / h_a))`.
+
+    Args:
+      boxes: `[..., 4]` as x1, y1, x2, y2, in any unit.
+      anchors: `[..., 4]`, the same unit and the rank of `boxes`, with dimensions equal or 1.
+      weights: multiply the four deltas: a number, four of them as a tuple or an array, or the
+        rank of the deltas. `(10, 10, 5, 5)` are SSD's variances 0.1 and 0.2.
+
+    Returns:
+      `[..., 4]` in (-inf, inf).
+
+    Edge cases:
+      A box with a side of 0 has the delta -inf and one with a negative side NaN, an anchor with a
+      side of 0 gives infinities or NaN: hide padded boxes, for instance behind their anchors,
+      before their deltas are computed, since no mask afterwards saves the gradient. Sides whose
+      quotient is representable neither overflow nor underflow on the way.
+
+    Differences:
+      None from torchvision's `BoxCoder.encode` and detectron2's `Box2BoxTransform`. mmdet has
+      standard deviations, `1 / weights`. TF Object Detection orders y, x, h, w.
+
+    Raises:
+      TypeError: an argument is a list, or `boxes` are not floating point.
+      ValueError: the last dimensions are not 4, or the others are neither equal nor 1.
+
+    Reference:
+      Girshick, Donahue, Darrell and Malik, "Rich feature hierarchies for accurate object detection
+      and semantic segmentation", 2013, arXiv 1311.2524.
+
+    Example:
+      >>> anchors = jnp.array([[0.0, 0.0, 10.0, 20.0]])
+      >>> print(jaxloss.boxes.encode_deltas(jnp.array([[1.0, 2.0, 11.0, 42.0]]), anchors))
+      [[0.1        0.6        0.         0.6931472]]
+    """
+    check = Arguments("encode_deltas")
+    boxes, anchors = _boxes(check, boxes=boxes, anchors=anchors)
+    center, sides = _center_and_sides(boxes)
+    anchor_center, anchor_sides = _center_and_sides(anchors)
+    shift = _quotient(center - anchor_center, anchor_sides)
+    deltas = jnp.concatenate([shift, _log(_quotient(sides, anchor_sides))], axis=-1)
+    return deltas * _weights(check, weights, deltas)
+
+
+def decode_deltas(
+    deltas: ArrayLike,
+    anchors: ArrayLike,
+    *,
+    weights: Weights = (1.0, 1.0, 1.0, 1.0),
+    clamp: float | Array = LARGEST_LOG_SCALE,
+) -> Array:
+    """Boxes from shifts and log scales of anchors, the inverse of `encode_deltas`.
+
+    Formula:
+      With `d = deltas / weights` and centres `x_a, y_a` and sides `w_a, h_a` of the anchor:
+      `x = x_a + d_x w_a`, `y = y_a + d_y h_a`, `w = w_a exp(min(d_w, clamp))`,
+      `h = h_a exp(min(d_h, clamp))`; the box is `(x - w/2, y - h/2, x + w/2, y + h/2)`.
+
+    Args:
+      deltas: `[..., 4]`.
+      anchors: `[..., 4]` as x1, y1, x2, y2, the rank of `deltas` with dimensions equal or 1.
+      weights: divide the four deltas: a number, four of them as a tuple or an array, or the rank
+        of `deltas`.
+      clamp: the largest `d_w` and `d_h`, so that `exp` does not overflow; ln(1000 / 16) by
+        default, `inf` for none.
+
+    Returns:
+      `[..., 4]` as x1, y1, x2, y2 in the anchors' unit, ordered where the anchors are.
+
+    Edge cases:
+      Above `clamp` the derivative by `d_w` is 0, at it 1. `decode_deltas(encode_deltas(boxes,
+      anchors), anchors)` is `boxes` to rounding, for sides up to `exp(clamp)` times the anchor's.
+      Zero-sided anchors give zero-sided boxes.
+
+    Differences:
+      torchvision and detectron2 clamp from above only, as here; mmdet clamps from below too, and
+      cuts boxes to the image by default.
+
+    Raises:
+      TypeError: an argument is a list, or `deltas` are not floating point.
+      ValueError: the last dimensions are not 4, or the others are neither equal nor 1.
+
+    Reference:
+      Girshick, Donahue, Darrell and Malik, "Rich feature hierarchies for accurate object detection
+      and semantic segmentation", 2013, arXiv 1311.2524.
+
+    Example:
+      >>> anchors = jnp.array([[0.0, 0.0, 10.0, 20.0]])
+      >>> print(jaxloss.boxes.decode_deltas(jnp.array([[0.1, 0.6, 0.0, 0.0]]), anchors))
+      [[ 1. 12. 11. 32.]]
+    """
+    check = Arguments("decode_deltas")
+    deltas, anchors = _boxes(check, deltas=deltas, anchors=anchors)
+    deltas = deltas / _weights(check, weights, deltas)
+    clamp = check.parameter("clamp", clamp, deltas)
+    anchor_center, anchor_sides = _center_and_sides(anchors)
+    shift, log_scale = jnp.split(deltas, 2, axis=-1)
+    center = anchor_center + shift * anchor_sides
+    half = 0.5 * anchor_sides * jnp.exp(jnp.where(log_scale > clamp, clamp, log_scale))
+    return jnp.concatenate([center - half, center + half], axis=-1)
+
+
+def encode_distances(boxes: ArrayLike, points: ArrayLike) -> Array:
+    """Boxes as the distances of points to their left, top, right and bottom edge.
+
+    Formula:
+      `(x - x1, y - y1, x2 - x, y2 - y)`.
+
+    Args:
+      boxes: `[..., 4]` as x1, y1, x2, y2, in any unit.
+      points: `[..., 2]` as x, y, the same unit and the rank of `boxes`, with dimensions equal or
+        1.
+
+    Returns:
+      `[..., 4]` as left, top, right, bottom; all are positive where the point is inside the box.
+
+    Edge cases:
+      Linear: negative where the point is outside.
+
+    Differences:
+      torchvision's FCOS divides by the stride (`BoxLinearCoder` with its `normalize_by_size`):
+      divide the result.
+
+    Raises:
+      TypeError: an argument is a list, or `boxes` are not floating point.
+      ValueError: the last dimensions are not 4 and 2, or the others are neither equal nor 1.
+
+    Reference:
+      Tian, Shen, Chen and He, "FCOS: Fully Convolutional One-Stage Object Detection", 2019,
+      arXiv 1904.01355.
+
+    Example:
+      >>> boxes = jnp.array([[1.0, 2.0, 9.0, 12.0]])
+      >>> print(jaxloss.boxes.encode_distances(boxes, jnp.array([[3.0, 5.0]])))
+      [[2. 3. 6. 7.]]
+    """
+    boxes, points = _boxes_and_points(Arguments("encode_distances"), boxes=boxes, points=points)
+    return jnp.concatenate([points - boxes[..., :2], boxes[..., 2:] - points], axis=-1)
+
+
+def decode_distances(distances: ArrayLike, points: ArrayLike) -> Array:
+    """Boxes from the distances of points to their four edges, the inverse of `encode_distances`.
+
+    Formula:
+      `(x - left, y - top, x + right, y + bottom)`.
+
+    Args:
+      distances: `[..., 4]` as left, top, right, bottom, in any unit.
+      points: `[..., 2]` as x, y, the same unit and the rank of `distances`, with dimensions equal
+        or 1.
+
+    Returns:
+      `[..., 4]` as x1, y1, x2, y2.
+
+    Edge cases:
+      Linear. Negative distances may give inverted boxes: make predictions positive first, with
+      `jax.nn.relu`, `jax.nn.softplus` or `jnp.exp`.
+
+    Differences:
+      detectron2 applies a relu to the distances, torchvision does not.
+
+    Raises:
+      TypeError: an argument is a list, or `distances` are not floating point.
+      ValueError: the last dimensions are not 4 and 2, or the others are neither equal nor 1.
+
+    Reference:
+      Tian, Shen, Chen and He, "FCOS: Fully Convolutional One-Stage Object Detection", 2019,
+      arXiv 1904.01355.
+
+    Example:
+      >>> distances = jnp.array([[2.0, 3.0, 6.0, 7.0]])
+      >>> print(jaxloss.boxes.decode_distances(distances, jnp.array([[3.0, 5.0]])))
+      [[ 1.  2.  9. 12.]]
+    """
+    check = Arguments("decode_distances")
+    distances, points = _boxes_and_points(check, distances=distances, points=points)
+    before, after = jnp.split(distances, 2, axis=-1)
+    return jnp.concatenate([points - before, points + after], axis=-1)
+
+
+def decode_distribution(logits: ArrayLike) -> Array:
+    """The expected bin of distributions over bins 0, 1, 2, ...
+
+    Formula:
+      `sum_i i softmax(logits)_i`.
+
+    Args:
+      logits: `[..., bins]`; four distributions a box are `[..., 4, bins]`.
+
+    Returns:
+      `[...]` in [0, bins - 1], in bins; times the stride they are pixels.
+
+    Edge cases:
+      Smooth; logits of any finite size. A bin whose logit is -inf has probability 0; all -inf are
+      NaN. One bin gives 0, and no bins are refused.
+
+    Differences:
+      None: the integral of generalized focal loss, `DFL` of ultralytics.
+
+    Raises:
+      TypeError: `logits` are a list or not floating point.
+      ValueError: `logits` have no axis of bins, or it is empty.
+
+    Reference:
+      Li et al., "Generalized Focal Loss: Learning Qualified and Distributed Bounding Boxes for
+      Dense Object Detection", 2020, arXiv 2006.04388.
+
+    Example:
+      >>> print(jaxloss.boxes.decode_distribution(jnp.array([0.1, 0.5, -0.2, 0.3, 0.0])))
+      1.9140218
+    """
+    check = Arguments("decode_distribution")
+    (logits,) = check.floats(logits=logits)
+    check.shape("logits", logits, (..., None), "bins last")
+    bins = jnp.arange(logits.shape[-1], dtype=logits.dtype)
+    return jnp.vecdot(jax.nn.softmax(logits, axis=-1), bins)
+
+
+def _boxes(check: Arguments, **values: ArrayLike) -> tuple[Array, Array]:
+    first, second = check.pair(**values)
+    for name, array in zip(values, (first, second), strict=True):
+        check.shape(name, array, (..., 4), "four numbers a box")
+    return first, second
+
+
+def _boxes_and_points(check: Arguments, **values: ArrayLike) -> tuple[Array, Array]:
+    first, points = check.floats(**values)
+    name = next(iter(values))
+    check.shape(name, first, (..., 4), "four numbers a box")
+    check.shape("points", points, (..., 2), "x and y")
+    check.broadcastable("points", points, (*first.shape[:-1], 2), f"the points of `{name}`")
+    shape = jnp.broadcast_shapes(first.shape[:-1], points.shape[:-1])
+    return jnp.broadcast_to(first, (*shape, 4)), jnp.broadcast_to(points, (*shape, 2))
+
+
+def _center_and_sides(boxes: Array) -> tuple[Array, Array]:
+    corner, opposite = jnp.split(boxes, 2, axis=-1)
+    sides = opposite - corner
+    return corner + 0.5 * sides, sides
+
+
+def _weights(check: Arguments, weights: Weights, deltas: Array) -> Array:
+    value = jnp.asarray(weights, deltas.dtype) if isinstance(weights, tuple) else weights
+    return check.parameter("weights", value, deltas)
+
+
+def _quotient(numerator: Array, denominator: Array) -> Array:
+    """numerator / denominator whose derivatives do not overflow before it does itself."""
+    scale = inverse_power_of_two(denominator)
+    scale = jnp.where(scale > 0, scale, jnp.ones((), scale.dtype))
+    return (numerator * scale) / (denominator * scale)
+
+
+def _log(x: Array) -> Array:
+    """ln x, whose derivatives do not overflow before they are larger than the dtype."""
+    scale = inverse_power_of_two(x)
+    scale = jnp.where(scale > 0, scale, jnp.ones((), scale.dtype))
+    return jnp.log(x * scale) - jnp.log(scale)
