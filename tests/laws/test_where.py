@@ -1,0 +1,128 @@
+"""Masked means gone: exactly 0 in value and gradient, whatever nonsense is masked."""
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from tests.laws.programs import derivatives, floats
+from tests.laws.table import held
+from tests.registry import Kind
+
+KEPT = np.array([True, False, True, True, False, False, True, False])
+
+
+@held("where", every_setting=True)
+def test_masking_a_row_is_slicing_it_away(row, setting):
+    if not row.takes_where or row.padded:
+        return
+    arrays = row.cast(np.float32)
+    mask = np.broadcast_to(_column(KEPT, len(_mask_shape(row))), _mask_shape(row))
+    masked = derivatives(row, {**setting, "where": mask}, _spoil(row, arrays, KEPT))
+    sliced = {n: a if n in row.shared else a[KEPT] for n, a in arrays.items()}
+    expected = derivatives(row, setting, sliced)
+    for part in ("value", "gradient"):
+        for found, wanted in zip(
+            jax.tree.leaves(getattr(masked, part)),
+            jax.tree.leaves(getattr(expected, part)),
+            strict=True,
+        ):
+            assert not np.any(np.asarray(found)[~KEPT]), part
+            if part == "value":
+                chex.assert_trees_all_close(found[KEPT], wanted, rtol=2e-6, atol=1e-6)
+
+
+@held("where", every_setting=True)
+def test_masked_gradient_is_the_unmasked_one(row, setting):
+    if not row.takes_where or row.padded or not row.differentiable:
+        return
+    arrays = row.cast(np.float32)
+    mask = np.broadcast_to(_column(KEPT, len(_mask_shape(row))), _mask_shape(row))
+    masked = derivatives(row, {**setting, "where": mask}, _spoil(row, arrays, KEPT))
+    expected = derivatives(row, setting, arrays)
+    for name, gradient in masked.gradient.items():
+        chex.assert_trees_all_close(
+            gradient[KEPT], expected.gradient[name][KEPT], rtol=2e-6, atol=1e-6
+        )
+
+
+@held("where")
+def test_masking_an_element_leaves_the_others(row, setting):
+    if not row.takes_where or row.kind is not Kind.ELEMENTWISE:
+        return
+    arrays = row.cast(np.float32)
+    mask = np.random.default_rng(3).random(row.result) < 0.5
+    spoiled = {name: _nonsense(array, mask) for name, array in arrays.items()}
+    found = derivatives(row, {**setting, "where": mask}, spoiled)
+    whole = derivatives(row, setting, arrays)
+    chex.assert_trees_all_close(found.value, np.where(mask, whole.value, 0), rtol=2e-6)
+    for name, gradient in found.gradient.items():
+        chex.assert_trees_all_close(gradient, np.where(mask, whole.gradient[name], 0), rtol=2e-6)
+
+
+@held("where", every_setting=True)
+def test_padding_is_slicing_the_objects_away(row, setting):
+    if not row.padded:
+        return
+    arrays = row.cast(np.float32)
+    kept = np.arange(arrays["where"].shape[1]) % 3 != 1
+    spoiled = {
+        name: np.moveaxis(_nonsense(np.moveaxis(a, 1, 0), kept), 0, 1) if name in row.padded else a
+        for name, a in arrays.items()
+    }
+    spoiled["where"] = arrays["where"] & kept
+    sliced = {
+        name: a[:, kept] if name in (*row.padded, "where") else a for name, a in arrays.items()
+    }
+    found, expected = derivatives(row, setting, spoiled), derivatives(row, setting, sliced)
+    chex.assert_trees_all_close(floats(found.value), floats(expected.value), rtol=5e-6, atol=1e-6)
+    for name in set(row.differentiable) - set(row.padded):
+        chex.assert_trees_all_close(
+            found.gradient[name], expected.gradient[name], rtol=5e-6, atol=1e-6
+        )
+
+
+@held("all_masked", every_setting=True)
+def test_all_masked_is_zero(row, setting):
+    if not row.takes_where or row.padded:
+        return
+    arrays = row.cast(np.float32)
+    nothing = np.zeros(_mask_shape(row), bool)
+    found = derivatives(row, {**setting, "where": nothing}, _spoil(row, arrays, KEPT & False))
+    for leaf in floats(found.value) + floats(found.gradient):
+        assert not np.any(np.asarray(leaf))
+
+
+@held("where")
+def test_a_mask_that_is_not_boolean_or_does_not_fit_is_refused(row, setting):
+    if not row.takes_where or row.padded:
+        return
+    arrays, shape = row.cast(np.float32), _mask_shape(row)
+    with pytest.raises(TypeError, match=r"`where` has dtype float32"):
+        row.batched(**setting)(**arrays, where=np.ones(shape, np.float32))
+    with pytest.raises(ValueError, match=r"`where` has shape"):
+        row.batched(**setting)(**arrays, where=np.ones((*shape, 2), bool))
+
+
+def _mask_shape(row):
+    return next(iter(row.arrays.values())).shape if row.kind is Kind.REDUCTION else row.result
+
+
+def _column(mask, rank):
+    return mask.reshape(-1, *[1] * (rank - 1))
+
+
+def _spoil(row, arrays, kept):
+    return {n: a if n in row.shared else _nonsense(a, kept) for n, a in arrays.items()}
+
+
+def _nonsense(array, kept):
+    """NaN, or a label that no class has, where `kept` is False; masks stay."""
+    if array.dtype == bool:
+        return array
+    value = np.nan if array.dtype.kind == "f" else 1_000_000
+    return np.where(_expand(kept, array), array, np.asarray(value, array.dtype))
+
+
+def _expand(mask, array):
+    return mask.reshape(mask.shape + (1,) * (array.ndim - mask.ndim))
