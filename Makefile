@@ -1,0 +1,47 @@
+# Each target makes its own .venv and installs what it needs; nothing has to be done by hand.
+PYTHON ?= python3
+BIN := .venv/bin
+ZOO ?= sample
+ARGS ?=
+
+.PHONY: demo test bench peers lint docs doctest smoke notebooks clean
+
+demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
+	$(BIN)/python notebooks/tree_detection.py $(ARGS)
+
+test: .venv/.test  ## the laws over every function, and each room's own tests
+	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup --zoo $(ZOO) $(ARGS)
+
+bench: .venv/.bench  ## print the tables of the README: speed, and what other libraries get wrong
+	$(BIN)/python -m bench.speed $(ARGS)
+	$(BIN)/python -m bench.differences
+
+peers: .venv/.bench .venv/.test  ## compare values and gradients with PyTorch and torchvision
+	$(BIN)/python -m pytest bench/peers
+
+lint: .venv/.dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: .venv/.docs  ## write the reference to site/
+	$(BIN)/pdoc --docformat google --math --output-directory site jaxloss
+
+doctest: .venv/.demo  ## run the README's examples
+	JAX_PLATFORMS=cpu $(BIN)/python -m doctest -o NORMALIZE_WHITESPACE README.md
+
+smoke: .venv/.demo .venv/.dev .venv/.test  ## run the notebooks from end to end with a few steps
+	notebooks/smoke
+
+notebooks: .venv/.demo .venv/.dev  ## execute the notebooks and write their pictures into them
+	cd notebooks && ../$(BIN)/jupytext --to ipynb --execute tree_detection.py
+
+clean:
+	rm -rf .venv output site
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	touch $@
