@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import torch
-import torch.nn.functional as F
 import torchvision
+from torch.nn import functional
 from torchvision.ops import (
     complete_box_iou_loss,
     distance_box_iou_loss,
@@ -61,7 +61,7 @@ def logits(*shape: int, labels: str) -> Callable[[np.random.Generator], Arrays]:
 
 
 def torch_cross_entropy(x: torch.Tensor, y: torch.Tensor, **options: Any) -> torch.Tensor:
-    return F.cross_entropy(x, y.long(), reduction="none", **options)
+    return functional.cross_entropy(x, y.long(), reduction="none", **options)
 
 
 CASES = [
@@ -77,7 +77,7 @@ CASES = [
         logits(8, 16384, 20, labels="binary"),
         jaxloss.sigmoid_binary_cross_entropy,
         {"optax": optax.losses.sigmoid_binary_cross_entropy},
-        {"torch": lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction="none")},
+        {"torch": lambda x, y: functional.binary_cross_entropy_with_logits(x, y, reduction="none")},
     ),
     Case(
         "softmax cross-entropy (4096, 1000)",
@@ -91,14 +91,14 @@ CASES = [
         logits(8, 16384, 20, labels="real"),
         jaxloss.smooth_l1_loss,
         {},
-        {"torch": lambda x, y: F.smooth_l1_loss(x, y, reduction="none")},
+        {"torch": lambda x, y: functional.smooth_l1_loss(x, y, reduction="none")},
     ),
     Case(
         "Huber (8, 16384, 20)",
         logits(8, 16384, 20, labels="real"),
         jaxloss.huber_loss,
         {"optax": optax.losses.huber_loss},
-        {"torch": lambda x, y: F.huber_loss(x, y, reduction="none")},
+        {"torch": lambda x, y: functional.huber_loss(x, y, reduction="none")},
     ),
     Case(
         "GIoU, 200,000 pairs",
