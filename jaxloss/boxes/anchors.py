@@ -102,8 +102,7 @@ def anchor_grid(
       round.
 
     Raises:
-      TypeError: `scales` or another array is a list, or `scales` is an array that is not floating
-        point.
+      TypeError: an argument is a list, or `stride` is an array that is not floating point.
       ValueError: `feature_shape` is not two whole numbers, `stride` not one or two numbers, or
         `scales` or `aspect_ratios` has not one axis.
 
@@ -118,15 +117,15 @@ def anchor_grid(
         [[21. -4. 27. 20.]]]]
     """
     check = Arguments("anchor_grid")
-    scales, aspect_ratios, stride = check.floats(
-        scales=_numbers(scales), aspect_ratios=_numbers(aspect_ratios), stride=_numbers(stride)
+    stride, scales, aspect_ratios = check.floats(
+        stride=_numbers(stride), scales=_numbers(scales), aspect_ratios=_numbers(aspect_ratios)
     )
     check.shape("scales", scales, (None,), "one scale an anchor")
     check.shape("aspect_ratios", aspect_ratios, (None,), "one ratio an anchor")
     centers = _points(check, feature_shape, stride, offset)[:, :, None]
     root = jnp.sqrt(aspect_ratios)[:, None]
     sides = jnp.stack([scales[None] / root, scales[None] * root], axis=-1)
-    half = sides.reshape(1, 1, -1, 2) / 2
+    half = sides.reshape(-1, 2)[None, None] / 2
     return jnp.concatenate([centers - half, centers + half], axis=-1)
 
 
@@ -297,5 +296,5 @@ def _rounded_corners(scales: tuple[float, ...], aspect_ratios: tuple[float, ...]
     """The corners of a cell's anchors around 0, whole pixels."""
     root = np.sqrt(np.array(aspect_ratios, np.float32))[:, None]
     side = np.array(scales, np.float32)[None, :]
-    sides = np.stack([(1 / root) * side, root * side], -1).reshape(-1, 2)
+    sides = np.stack([(1 / root) * side, root * side], -1).reshape(1, 1, -1, 2)
     return jnp.asarray(np.round(np.concatenate([-sides, sides], -1) / 2))

@@ -4,7 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
@@ -62,7 +62,7 @@ def encode_deltas(
     center, sides = _center_and_sides(boxes)
     anchor_center, anchor_sides = _center_and_sides(anchors)
     shift = _quotient(center - anchor_center, anchor_sides)
-    deltas = jnp.concatenate([shift, _log(_quotient(sides, anchor_sides))], axis=-1)
+    deltas = jnp.concatenate([shift, _log_quotient(sides, anchor_sides)], axis=-1)
     return deltas * _weights(check, weights, deltas)
 
 
@@ -230,26 +230,29 @@ def decode_distribution(logits: ArrayLike) -> Array:
       Dense Object Detection", 2020, arXiv 2006.04388.
 
     Example:
-      >>> print(jaxloss.boxes.decode_distribution(jnp.array([0.1, 0.5, -0.2, 0.3, 0.0])))
-      1.9140218
+      >>> logits = jnp.array([0.1, 0.5, -0.2, 0.3, 0.0])
+      >>> print(f"{jaxloss.boxes.decode_distribution(logits):.4f}")
+      1.9140
     """
     check = Arguments("decode_distribution")
     (logits,) = check.floats(logits=logits)
     check.shape("logits", logits, (..., None), "bins last")
-    bins = jnp.arange(logits.shape[-1], dtype=logits.dtype)
-    return jnp.vecdot(jax.nn.softmax(logits, axis=-1), bins)
+    bins = lax.broadcasted_iota(logits.dtype, logits.shape, logits.ndim - 1)
+    return jnp.sum(bins * jax.nn.softmax(logits, axis=-1), axis=-1)
 
 
 def _boxes(check: Arguments, **values: ArrayLike) -> tuple[Array, Array]:
-    first, second = check.pair(**values)
-    for name, array in zip(values, (first, second), strict=True):
-        check.shape(name, array, (..., 4), "four numbers a box")
+    """Two arrays of four numbers a box."""
+    (first_name, second_name), (first, second) = values, check.floats(**values)
+    check.shape(first_name, first, (..., 4), "four numbers a box")
+    check.shape(second_name, second, (..., 4), "four numbers a box")
+    check.broadcastable(second_name, second, first.shape, f"`{first_name}`")
     return first, second
 
 
 def _boxes_and_points(check: Arguments, **values: ArrayLike) -> tuple[Array, Array]:
-    first, points = check.floats(**values)
-    name = next(iter(values))
+    """Four numbers a box and two a point, broadcast to as many."""
+    (name, _), (first, points) = values, check.floats(**values)
     check.shape(name, first, (..., 4), "four numbers a box")
     check.shape("points", points, (..., 2), "x and y")
     check.broadcastable("points", points, (*first.shape[:-1], 2), f"the points of `{name}`")
@@ -268,15 +271,23 @@ def _weights(check: Arguments, weights: Weights, deltas: Array) -> Array:
     return check.parameter("weights", value, deltas)
 
 
-def _quotient(numerator: Array, denominator: Array) -> Array:
-    """numerator / denominator whose derivatives do not overflow before it does itself."""
-    scale = inverse_power_of_two(denominator)
-    scale = jnp.where(scale > 0, scale, jnp.ones((), scale.dtype))
-    return (numerator * scale) / (denominator * scale)
+def _normalized(x: Array) -> tuple[Array, Array]:
+    """`x` times a constant power of two that brings it to order 1, and that power.
 
-
-def _log(x: Array) -> Array:
-    """ln x, whose derivatives do not overflow before they are larger than the dtype."""
+    Derivatives of quotients and logarithms of such numbers do not overflow on the way.
+    """
     scale = inverse_power_of_two(x)
     scale = jnp.where(scale > 0, scale, jnp.ones((), scale.dtype))
-    return jnp.log(x * scale) - jnp.log(scale)
+    return x * scale, scale
+
+
+def _quotient(numerator: Array, denominator: Array) -> Array:
+    denominator, scale = _normalized(denominator)
+    return (numerator * scale) / denominator
+
+
+def _log_quotient(numerator: Array, denominator: Array) -> Array:
+    numerator, numerator_scale = _normalized(numerator)
+    denominator, denominator_scale = _normalized(denominator)
+    exponent = jnp.round(jnp.log2(denominator_scale)) - jnp.round(jnp.log2(numerator_scale))
+    return jnp.log(numerator / denominator) + math.log(2) * exponent
