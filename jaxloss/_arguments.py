@@ -4,7 +4,7 @@ A public function makes one `Arguments` with its own name, passes every argument
 works on arrays of one floating dtype afterwards.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,6 +155,36 @@ class Arguments:
             )
         return array
 
+    def scalar(self, name: str, value: ArrayLike, like: Array) -> Array:
+        """A hyperparameter of no dimensions in the dtype of `like`."""
+        array = self.array(name, value)
+        self.shape(name, array, (), "a scalar; map over several with `jax.vmap`")
+        return self.parameter(name, array, like)
+
+    def count(self, name: str, value: object) -> int:
+        """A static whole number, 0 or more."""
+        if not isinstance(value, int | np.integer):
+            raise TypeError(
+                f"`{self.function}`: `{name}` is a {type(value).__name__}, expected a Python "
+                f"integer: the shape of the result hangs on it"
+            )
+        if value < 0:
+            raise ValueError(f"`{self.function}`: `{name}` is {value}, expected 0 or more")
+        return int(value)
+
+    def mask(self, name: str, value: ArrayLike, shape: Shape, what: str) -> Array:
+        """A boolean array of exactly `shape`."""
+        array = self.array(name, value)
+        self._require(
+            f"`{name}` has dtype {array.dtype}, expected bool; compare to make it one",
+            chex.assert_type,
+            array,
+            bool,
+            error=TypeError,
+        )
+        self.shape(name, array, shape, what)
+        return array
+
     def labels(self, name: str, value: ArrayLike, shape: Shape) -> Array:
         """Integer labels of exactly `shape`."""
         array = self.array(name, value)
@@ -185,6 +215,15 @@ class Arguments:
         if not isinstance(value, tuple) or len(value) != expected:
             raise ValueError(
                 f"`{self.function}`: `{name}` is {value}, expected a tuple of {expected}: {what}"
+            )
+
+    def option(self, name: str, value: object, options: Iterable[str], remedy: str) -> None:
+        """Refuses a `value` that is none of the `options`."""
+        known = list(options)
+        if value not in known:
+            names = ", ".join(repr(option) for option in known)
+            raise ValueError(
+                f"`{self.function}`: `{name}` is {value!r}, expected one of {names}; {remedy}"
             )
 
     def _require(

@@ -20,11 +20,11 @@ class Selection(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Scores of the boxes not yet looked at (-inf: done with), and the first `count` selected."""
+    """Scores of the boxes not yet looked at (-inf: done with), and the first `number` selected."""
 
     remaining: Array
     indices: Array
-    count: Array
+    number: Array
     any_left: Array
 
 
@@ -116,22 +116,22 @@ def non_max_suppression(
     def select(state: _State) -> _State:
         """Settles the boxes with the best scores among those that remain, a tile of them."""
         best, tile = lax.top_k(state.remaining, min(TILE, scores.size))
-        selected = jnp.arange(length) < state.count
+        selected = jnp.arange(length) < state.number
         suppressed = jnp.any(suppresses(state.indices, tile) & selected[:, None], 0)
         kept = _greedy((best > -jnp.inf) & ~suppressed, suppresses(tile, tile))
-        places = jnp.where(kept, state.count + jnp.cumsum(kept, dtype=jnp.int32) - 1, length)
+        places = jnp.where(kept, state.number + jnp.cumsum(kept, dtype=jnp.int32) - 1, length)
         return _State(
             state.remaining.at[tile].set(-jnp.inf),
             state.indices.at[places].set(tile, mode="drop"),
-            state.count + jnp.sum(kept, dtype=jnp.int32),
+            state.number + jnp.sum(kept, dtype=jnp.int32),
             jnp.min(best, initial=jnp.inf) > -jnp.inf,
         )
 
     any_left = jnp.any(remaining > -jnp.inf)
     none = jnp.zeros_like(any_left, jnp.int32)
     state = _State(remaining, jnp.zeros_like(none, shape=(length,)), none, any_left)
-    state = lax.while_loop(lambda s: s.any_left & (s.count < length), select, state)
-    return Selection(state.indices, jnp.arange(length) < state.count)
+    state = lax.while_loop(lambda s: s.any_left & (s.number < length), select, state)
+    return Selection(state.indices, jnp.arange(length) < state.number)
 
 
 def _greedy(free: Array, suppresses: Array) -> Array:

@@ -1,0 +1,353 @@
+"""Which anchor answers for which object, and which negatives are worth training on: one image.
+
+Batches go through `jax.vmap`. Nothing here is differentiated.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments, hide
+from jaxloss.boxes.overlap import Similarity, iou
+
+CHUNK = 8
+
+ForceMatch = Literal["last", "bipartite", "own"] | None
+
+
+class Matches(NamedTuple):
+    """For each anchor an object, how much the two overlap, and what the anchor is trained as."""
+
+    indices: Array
+    overlaps: Array
+    positive: Array
+    negative: Array
+
+
+class _Anchors(NamedTuple):
+    """Each anchor's best object so far; `tied` if it is the best anchor of some object."""
+
+    overlaps: Array
+    indices: Array
+    tied: Array
+
+
+class _Objects(NamedTuple):
+    """Each object's anchor, the number of anchors where it has none, and their overlap."""
+
+    anchors: Array
+    overlaps: Array
+
+
+def match_anchors(
+    anchors: ArrayLike,
+    boxes: ArrayLike,
+    *,
+    where: ArrayLike | None = None,
+    positive_threshold: ArrayLike = 0.5,
+    negative_threshold: ArrayLike = 0.5,
+    force_match: ForceMatch = "last",
+    similarity: Similarity = iou,
+) -> Matches:
+    """Matches the anchors of one image with its objects by how much they overlap.
+
+    Formula:
+      With `s[a, g] = similarity(anchors[a], boxes[g])`, each anchor's best object is
+      `argmax_g s[a, g]`, ties to the lower index. The anchor is positive where
+      `max_g s[a, g] >= positive_threshold`, else negative where it is `< negative_threshold`, else
+      neither. Then every object with some `s[a, g] > 0` claims anchors, which become positive:
+
+      - `None`: none.
+      - `"last"`: its best anchor, ties to the lower index; of objects with the same one the last
+        has it, and the others have none.
+      - `"bipartite"`: the largest `s[a, g]` of all objects and anchors not yet paired, ties to the
+        lower indices, pairs the two, and so on while it is positive: each object has its own.
+      - `"own"`: all anchors with `s[a, g] = max_a s[a, g]`, but each keeps its own best object.
+
+    Args:
+      anchors: `[A, 4]` as x1, y1, x2, y2.
+      boxes: `[G, 4]`, the objects, in the same unit. `G` may be 0.
+      where: boolean `[G]`; False removes a (padded) object, whatever it holds.
+      positive_threshold: scalar, may be traced.
+      negative_threshold: scalar, at most `positive_threshold`, may be traced.
+      force_match: how objects claim anchors below the threshold, as above.
+      similarity: of two boxes, as those of `jaxloss.boxes`.
+
+    Returns:
+      `Matches(indices, overlaps, positive, negative)`, each `[A]`: the object that claimed the
+      anchor, otherwise its best one, also where not positive; the similarity with that object; and
+      two booleans, never both True. Where there is no object, indices and overlaps are 0 and every
+      anchor is negative. The objects are taken in chunks, so that no `[A, G]` array exists.
+
+    Edge cases:
+      Objects that overlap no anchor claim none. A NaN in an anchor, or in an object that is not
+      masked, makes the overlaps it enters NaN: an anchor with such a one is neither positive nor
+      negative. Not differentiated: the gradient of `overlaps` is 0.
+
+    Differences:
+      `"last"` is torchvision's `SSDMatcher`, `"own"` its `Matcher` with
+      `allow_low_quality_matches`, `"bipartite"` the original SSD's in Caffe. But in torchvision,
+      detectron2 and mmdetection's defaults an object that overlaps nothing still claims anchors,
+      under `"own"` every anchor that it does not touch. torchvision's `Matcher` raises without
+      objects.
+
+    Raises:
+      TypeError: an argument is a list, `anchors` are not floating point, or `where` is not boolean.
+      ValueError: a shape is not as stated, or `force_match` is unknown.
+
+    Reference:
+      Liu et al., "SSD: Single Shot MultiBox Detector", 2016, arXiv 1512.02325; `"own"`: Ren et al.,
+      "Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks", 2015,
+      arXiv 1506.01497.
+
+    Example:
+      >>> anchors = jnp.array([[0.0, 0, 4, 2], [4, 0, 8, 2], [0, 2, 4, 4], [4, 2, 8, 4]])
+      >>> objects = jnp.array([[0.0, 0, 4, 3], [6, 1, 8, 4]])
+      >>> print(jaxloss.matching.match_anchors(anchors, objects).positive)
+      [ True False False  True]
+    """
+    check = Arguments("match_anchors")
+    anchors, boxes = check.floats(anchors=anchors, boxes=boxes)
+    check.shape("anchors", anchors, (None, 4), "boxes as x1, y1, x2, y2")
+    check.shape("boxes", boxes, (None, 4), "boxes as x1, y1, x2, y2")
+    mask = check.where(where, boxes.shape[:1], "the boxes without their last axis")
+    exists = jnp.ones(boxes.shape[0], bool) if mask is None else mask
+    exists = jnp.broadcast_to(exists, boxes.shape[:1])
+    (boxes,) = hide(exists[:, None], boxes)
+    anchors, boxes = lax.stop_gradient((anchors, boxes))
+    positive_threshold = check.scalar("positive_threshold", positive_threshold, anchors)
+    negative_threshold = check.scalar("negative_threshold", negative_threshold, anchors)
+    if force_match is not None:
+        options = ("last", "bipartite", "own")
+        check.option("force_match", force_match, options, "or None to force none")
+
+    best, objects = _best(anchors, boxes, exists, similarity)
+    if force_match == "last":
+        claims = _last_to_claim(objects, anchors.shape[0])
+    elif force_match == "bipartite":
+        claims = _one_by_one(objects, anchors, boxes, similarity)
+    else:
+        claims = _Objects(jnp.full_like(objects.anchors, anchors.shape[0]), objects.overlaps)
+    forced = best.tied if force_match == "own" else jnp.zeros_like(best.tied)
+    positive = forced | (best.overlaps >= positive_threshold)
+    positive = positive.at[claims.anchors].set(True, mode="drop")
+    numbers = jnp.arange(boxes.shape[0], dtype=jnp.int32)
+    overlaps = jnp.where(best.overlaps == -jnp.inf, jnp.zeros_like(best.overlaps), best.overlaps)
+    return Matches(
+        indices=best.indices.at[claims.anchors].set(numbers, mode="drop"),
+        overlaps=overlaps.at[claims.anchors].set(claims.overlaps, mode="drop"),
+        positive=positive,
+        negative=~positive & (best.overlaps < negative_threshold),
+    )
+
+
+def _best(
+    anchors: Array, boxes: Array, exists: Array, similarity: Similarity
+) -> tuple[_Anchors, _Objects]:
+    """The best object of every anchor and the best anchor of every object, by one scan."""
+
+    def look(seen: _Anchors, chunk: tuple[Array, Array, Array]) -> tuple[_Anchors, _Objects]:
+        numbers, some, exist = chunk
+        overlaps = similarity(anchors[None], some[:, None])
+        overlaps = jnp.where(exist[:, None], overlaps, jnp.full_like(overlaps, -jnp.inf))
+        # Computed once: a second computation, fused otherwise, may not equal its own maximum.
+        overlaps = lax.optimization_barrier(overlaps)
+        best, rows = _largest(overlaps, 0)
+        overlaps_of, anchors_of = _largest(overlaps, 1)
+        peaks = (overlaps == overlaps_of[:, None]) & (overlaps_of[:, None] > 0)
+        seen = _Anchors(
+            jnp.maximum(seen.overlaps, best),
+            jnp.where(best > seen.overlaps, numbers[0] + rows, seen.indices),
+            seen.tied | jnp.any(peaks, 0),
+        )
+        return seen, _Objects(anchors_of, overlaps_of)
+
+    total = boxes.shape[0]
+    padding = -total % CHUNK
+    numbers = jnp.arange(total + padding, dtype=jnp.int32)
+    boxes, exists = jnp.pad(boxes, ((0, padding), (0, 0))), jnp.pad(exists, (0, padding))
+    chunks = (
+        numbers.reshape(-1, CHUNK),
+        boxes.reshape(-1, CHUNK, 4),
+        exists.reshape(-1, CHUNK),
+    )
+    like = anchors[:, 0] + jnp.sum(boxes)  # varies over a mesh as the results will
+    start = _Anchors(
+        jnp.full_like(like, -jnp.inf),
+        jnp.zeros_like(like, jnp.int32),
+        jnp.zeros_like(like, bool),
+    )
+    best, objects = lax.scan(look, start, chunks)
+    anchors_of, overlaps = (array.reshape(-1)[:total] for array in objects)
+    return best, _Objects(jnp.where(overlaps > 0, anchors_of, anchors.shape[0]), overlaps)
+
+
+def _last_to_claim(objects: _Objects, anchors: int) -> _Objects:
+    """Of the objects with the same best anchor the last has it."""
+    numbers = jnp.arange(objects.anchors.size, dtype=jnp.int32)
+    holders = jnp.full(anchors, -1, jnp.int32).at[objects.anchors].max(numbers, mode="drop")
+    return _held(objects, holders)
+
+
+def _one_by_one(
+    objects: _Objects, anchors: Array, boxes: Array, similarity: Similarity
+) -> _Objects:
+    """Greedy pairing by overlap, found as the stable matching that it is, without `[A, G]`.
+
+    An object asks for its best anchor, which takes the best of those who ask; whoever is refused
+    or replaced asks for the next. The order of asking does not matter to the result, so that
+    all ask at once first, and then one at a time: mostly none is left.
+    """
+    total, none = objects.anchors.size, anchors.shape[0]
+    numbers = jnp.arange(total, dtype=jnp.int32)
+
+    def hold(claims: _Objects) -> tuple[Array, Array]:
+        """The overlap that each anchor has to lose, and its object."""
+        overlaps = jnp.zeros(none, anchors.dtype)
+        overlaps = overlaps.at[claims.anchors].max(claims.overlaps, mode="drop")
+        equal = claims.overlaps == overlaps.at[claims.anchors].get(mode="fill", fill_value=0)
+        takers = jnp.where(equal, claims.anchors, none)
+        return overlaps, jnp.full(none, total, jnp.int32).at[takers].min(numbers, mode="drop")
+
+    def ask(state: tuple[_Objects, Array]) -> tuple[_Objects, Array]:
+        claims, waiting = state
+        held, holders = hold(claims)
+        asking = _first(waiting, 0)
+        overlaps = similarity(anchors, boxes[asking][None])
+        better = (overlaps > held) | ((overlaps == held) & (asking < holders) & (held > 0))
+        overlaps = jnp.where(better, overlaps, jnp.zeros_like(overlaps))
+        overlap, anchor = _largest(lax.optimization_barrier(overlaps), 0)
+        taken = jnp.where(overlap > 0, anchor, none)
+        mine = numbers == asking
+        replaced = (claims.anchors == taken) & (claims.anchors < none)
+        claims = _Objects(
+            jnp.where(mine, taken, jnp.where(replaced, none, claims.anchors)),
+            jnp.where(mine, overlap, claims.overlaps),
+        )
+        return claims, (waiting & ~mine) | replaced
+
+    claims = _held(objects, hold(objects)[1])
+    waiting = (objects.anchors < none) & (claims.anchors == none)
+    return lax.while_loop(lambda state: jnp.any(state[1]), ask, (claims, waiting))[0]
+
+
+def _held(objects: _Objects, holders: Array) -> _Objects:
+    """`objects` without the anchors that others hold."""
+    holder = holders.at[objects.anchors].get(mode="fill", fill_value=-1)
+    held = holder == jnp.arange(objects.anchors.size, dtype=jnp.int32)
+    return objects._replace(anchors=jnp.where(held, objects.anchors, holders.size))
+
+
+def _largest(values: Array, axis: int) -> tuple[Array, Array]:
+    """The largest value along `axis` and where it is, ties to the lower index.
+
+    Two reductions: `argmax` is slow on CPU.
+    """
+    largest = jnp.max(values, axis, initial=-jnp.inf)
+    return largest, _first(values == jnp.expand_dims(largest, axis), axis)
+
+
+def _first(mask: Array, axis: int) -> Array:
+    """The first index along `axis` where `mask` is True, the length where nowhere."""
+    length = mask.shape[axis]
+    places = lax.broadcasted_iota(jnp.int32, mask.shape, axis % mask.ndim)
+    return jnp.min(jnp.where(mask, places, length), axis, initial=length)
+
+
+def mine_hard_negatives(
+    losses: ArrayLike,
+    positive: ArrayLike,
+    *,
+    negative: ArrayLike | None = None,
+    ratio: ArrayLike = 3.0,
+    minimum: ArrayLike = 0,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Chooses the negatives with the largest losses, in proportion to the positives of the image.
+
+    Formula:
+      Of the candidates, the `max(floor(ratio * sum(positive)), minimum)` with the largest losses,
+      ties to the lower index; all of them if there are fewer.
+
+    Args:
+      losses: `[A]`, what each anchor costs if it is trained as a negative.
+      positive: boolean `[A]`; never chosen.
+      negative: boolean `[A]`, the candidates, as `Matches.negative`; all that are not positive by
+        default.
+      ratio: scalar `>= 0`, negatives for each positive; may be traced.
+      minimum: scalar, how many are wanted even where positives are few; may be traced.
+      where: boolean `[A]`; False removes an anchor, whatever it holds: it is neither chosen nor
+        counted.
+
+    Returns:
+      Boolean `[A]`, True for the negatives that are chosen.
+
+    Edge cases:
+      Without positives only `minimum` are chosen. A NaN loss counts as the largest, so that it is
+      not lost. The choice is not differentiated.
+
+    Differences:
+      torchvision's SSD chooses `3 * positives` with a sort, among all anchors that are not
+      positive, and may choose positives where candidates run out; ties are left to the sort.
+
+    Raises:
+      TypeError: an argument is a list, `losses` are not floating point, or a mask is not boolean.
+      ValueError: a shape is not as stated.
+
+    Reference:
+      Liu et al., "SSD: Single Shot MultiBox Detector", 2016, arXiv 1512.02325.
+
+    Example:
+      >>> losses = jnp.array([0.1, 0.7, 2.0, 0.4, 0.7, 0.3])
+      >>> positive = jnp.array([False, False, True, False, False, False])
+      >>> print(jaxloss.matching.mine_hard_negatives(losses, positive, ratio=2.0))
+      [False  True False False  True False]
+    """
+    check = Arguments("mine_hard_negatives")
+    (losses,) = check.floats(losses=losses)
+    check.shape("losses", losses, (None,), "one loss an anchor")
+    positive = check.mask("positive", positive, losses.shape, "one an anchor")
+    candidates = ~positive
+    if negative is not None:
+        candidates = candidates & check.mask("negative", negative, losses.shape, "one an anchor")
+    mask = check.where(where, losses.shape)
+    if mask is not None:
+        positive, candidates = positive & mask, candidates & mask
+    ratio, minimum = check.scalar("ratio", ratio, losses), check.scalar("minimum", minimum, losses)
+    wanted = jnp.maximum(jnp.floor(ratio * jnp.sum(positive, dtype=losses.dtype)), minimum)
+    available = jnp.sum(candidates, dtype=losses.dtype)
+    count = jnp.clip(wanted, 0, available).astype(jnp.int32)
+
+    order = _integer_order(lax.stop_gradient(losses))
+    order = jnp.where(candidates, order, np.iinfo(order.dtype).min)
+    threshold = _threshold(order, count)
+    above, tied = order > threshold, candidates & (order == threshold)
+    left = count - jnp.sum(above, dtype=jnp.int32)
+    return above | (tied & (jnp.cumsum(tied, dtype=jnp.int32) <= left))
+
+
+def _integer_order(values: Array) -> Array:
+    """Integers in the order of floats, -0 and 0 equal, NaN the largest, the least one left free."""
+    integer = jnp.int64 if values.dtype == jnp.float64 else jnp.int32
+    largest = np.iinfo(integer).max
+    bits = lax.bitcast_convert_type(jnp.where(values == 0, jnp.zeros_like(values), values), integer)
+    return jnp.where(jnp.isnan(values), largest, jnp.where(bits < 0, bits ^ largest, bits))
+
+
+def _threshold(order: Array, count: Array) -> Array:
+    """The largest integer that `count` of `order` reach, bit by bit: sorting is slow on CPU."""
+    bits = np.iinfo(order.dtype).bits
+    one = jnp.ones((), order.dtype)
+
+    def refine(step: Array, threshold: Array) -> Array:
+        # The first step adds the sign bit to the least integer, which wraps to 0.
+        higher = threshold + lax.shift_left(one, (bits - 1 - step).astype(order.dtype))
+        reached = jnp.sum(order >= higher, dtype=jnp.int32)
+        return jnp.where(reached >= count, higher, threshold)
+
+    start = jnp.full_like(jnp.max(order, initial=0), np.iinfo(order.dtype).min)
+    threshold: Array = lax.fori_loop(0, bits, refine, start)
+    return threshold
