@@ -6,6 +6,12 @@ boolean `where`. Reduce with `jaxloss.mean`.
 
 from jaxloss import boxes as boxes
 from jaxloss import detection as detection
+from jaxloss import matching as matching
+from jaxloss.boxes.losses import ciou_loss as ciou_loss
+from jaxloss.boxes.losses import diou_loss as diou_loss
+from jaxloss.boxes.losses import giou_loss as giou_loss
+from jaxloss.boxes.losses import iou_loss as iou_loss
+from jaxloss.boxes.losses import log_iou_loss as log_iou_loss
 from jaxloss.reduction import SumAndWeight as SumAndWeight
 from jaxloss.reduction import mean as mean
 from jaxloss.reduction import sum as sum

@@ -15,7 +15,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide
-from jaxloss._numerics import angle, inverse_power_of_two, ratio, relu
+from jaxloss._numerics import angle, inverse_power_of_two, logarithm, ratio, relu
 
 Columns = tuple[Array, Array, Array, Array]
 Similarity = Callable[[ArrayLike, ArrayLike], Array]
@@ -54,7 +54,7 @@ def axis_of(low: Array, high: Array, target_low: Array, target_high: Array) -> A
 
 
 def relative(axis: Axis) -> Axis:
-    """`axis` scaled by a power of two so that the enclosing side is in [1, 2); inverted sides are 0.
+    """`axis` by a power of two, so that the enclosing side is in [1, 2), with inverted sides 0.
 
     Where both boxes are one and the same point all sides are 1, and drop out of every ratio of
     areas: the limit of both boxes thickened equally.
@@ -124,9 +124,11 @@ def _rounded(values: Array) -> Array:
 
 @term
 def shared_fraction(x: Axis, y: Axis) -> Array:
-    """IoU, from 0 to 1."""
-    shared, _, union, apart = _areas(relative(x), relative(y))
-    return jnp.where(apart, jnp.zeros_like(shared), ratio(shared, union))
+    """IoU, relatively accurate near 0 and exactly 1 where nothing is unshared."""
+    shared, unshared, union, _ = _areas(relative(x), relative(y))
+    close = shared > unshared
+    fraction = ratio(jnp.where(close, unshared, shared), union)
+    return jnp.where(close, 1 - fraction, fraction)
 
 
 @term
@@ -134,6 +136,23 @@ def unshared_fraction(x: Axis, y: Axis) -> Array:
     """1 - IoU to the last digit, from edge differences: nothing cancels in converged boxes."""
     _, unshared, union, apart = _areas(relative(x), relative(y))
     return jnp.where(apart, jnp.ones_like(union), ratio(unshared, union))
+
+
+@term
+def negative_log_fraction(x: Axis, y: Axis) -> Array:
+    """-ln IoU, at most 100: of the gap where boxes are close, else by logarithms of lengths.
+
+    The overlap of slivers is below the smallest number long before its logarithm reaches 100.
+    """
+    x, y = relative(x), relative(y)
+    shared, unshared, union, apart = _areas(x, y)
+    close = shared > unshared
+    near = -jnp.log1p(-ratio(jnp.where(close, unshared, jnp.zeros_like(unshared)), union))
+    one = jnp.ones_like(union)
+    union, across, up = (jnp.where(close | apart, one, v) for v in (union, x.shared, y.shared))
+    far = logarithm(union) - logarithm(across) - logarithm(up)
+    loss = near + far
+    return jnp.where(apart | (loss >= 100), 100 * one, loss)
 
 
 @term
@@ -171,6 +190,17 @@ def aspect_difference(x: Axis, y: Axis) -> Array:
     W, H = _direction(x.target, y.target)
     # W h - w H, written so that it is exactly 0 for identical sides under any contraction.
     return jnp.square((2 / jnp.pi) * angle(w * (h - H) - h * (w - W), W * w + H * h))
+
+
+def aspect_penalty(
+    predictions: Array, targets: Array, gap: Array, minimum_iou: Array | None = None
+) -> Array:
+    """alpha v of CIoU; alpha = v / (gap + v) is a constant, and 0 below an IoU of `minimum_iou`."""
+    difference = aspect_difference(predictions, targets)
+    weight = lax.stop_gradient(ratio(difference, gap + difference))
+    if minimum_iou is not None:
+        weight = jnp.where(1 - gap < minimum_iou, jnp.zeros_like(weight), weight)
+    return weight * difference
 
 
 def _direction(width: Array, height: Array) -> tuple[Array, Array]:
@@ -229,17 +259,212 @@ def boxes_of(
 
 
 def iou(a: ArrayLike, b: ArrayLike) -> Array:
-    """Intersection over union of two boxes."""
+    """Intersection over union of two boxes.
+
+    Formula:
+      `I / U`, with `I` the area that both boxes cover and `U` the area that either covers.
+
+    Args:
+      a: `[..., 4]` as x1, y1, x2, y2, in any unit.
+      b: `[..., 4]`, the same unit; dimensions equal to those of `a` or 1.
+
+    Returns:
+      `[...]` in [0, 1], in float32 at least.
+
+    Edge cases:
+      Exactly 1 for identical boxes of any size, points and segments included: where both areas are
+      0 the result is the limit of both boxes thickened equally, so that segments on one line have
+      the ratio of lengths, and different points 0. An inverted box has area 0. The gradient is 0
+      where the boxes do not overlap, and the mean of both sides' at edges that coincide. A side
+      is taken for 0 below 1e-37 of the pair's extent.
+
+    Differences:
+      torchvision's `box_iou` is NaN for two boxes without area, and takes a box whose sides are
+      both inverted for one with an area; its losses add 1e-7 to the union, which makes the IoU of
+      a box of side 2e-4 with itself 0.29. mmdetection raises the union to 1e-6.
+
+    Raises:
+      TypeError: an argument is a list, or `a` is not floating point.
+      ValueError: the last axis is not of 4, the ranks differ, or dimensions are neither equal
+        nor 1.
+
+    Reference:
+      Jaccard, "The Distribution of the Flora in the Alpine Zone", 1912.
+
+    Example:
+      >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
+      >>> print(jaxloss.boxes.iou(a, b))
+      0.34615386
+    """
     first, second, _ = boxes_of(Arguments("iou"), a=a, b=b)
     return shared_fraction(first, second)
 
 
+def giou(a: ArrayLike, b: ArrayLike) -> Array:
+    """Generalized IoU of two boxes: IoU less the part of the enclosing box that neither covers.
+
+    Formula:
+      `I / U - (C - U) / C`, with `C` the area of the smallest box around both.
+
+    Args:
+      a: `[..., 4]` as x1, y1, x2, y2, in any unit.
+      b: `[..., 4]`, the same unit; dimensions equal to those of `a` or 1.
+
+    Returns:
+      `[...]` in [-1, 1], in float32 at least; equal to the IoU where one box holds the other.
+
+    Edge cases:
+      As `iou`: 1 for identical boxes, degenerate pairs by the limit of both boxes thickened
+      equally, so that two different points have -1. The enclosing box is around all four corners
+      of both, inverted boxes included.
+
+    Differences:
+      torchvision's `generalized_box_iou` is NaN for two boxes without area. Copies with
+      `(C - I) / C` (ByteTrack) are another function.
+
+    Raises:
+      TypeError: an argument is a list, or `a` is not floating point.
+      ValueError: the last axis is not of 4, the ranks differ, or dimensions are neither equal
+        nor 1.
+
+    Reference:
+      Rezatofighi et al., "Generalized Intersection over Union: A Metric and A Loss for Bounding
+      Box Regression", 2019, arXiv 1902.09630.
+
+    Example:
+      >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
+      >>> print(jaxloss.boxes.giou(a, b))
+      0.21282052
+    """
+    first, second, _ = boxes_of(Arguments("giou"), a=a, b=b)
+    return shared_fraction(first, second) - empty_fraction(first, second)
+
+
+def diou(a: ArrayLike, b: ArrayLike) -> Array:
+    """Distance IoU of two boxes: IoU less the squared distance of their centres.
+
+    Formula:
+      `I / U - rho^2 / c^2`, with `rho` the distance of the centres and `c` the diagonal of the
+      smallest box around both.
+
+    Args:
+      a: `[..., 4]` as x1, y1, x2, y2, in any unit.
+      b: `[..., 4]`, the same unit; dimensions equal to those of `a` or 1.
+
+    Returns:
+      `[...]` in [-1, 1], in float32 at least.
+
+    Edge cases:
+      As `iou`: 1 for identical boxes, -1 for two different points. Nothing is constant under
+      differentiation. Inverted boxes keep their signed edges in `rho` and `c`.
+
+    Differences:
+      torchvision's `distance_box_iou` adds 1e-7 to the denominators. The exponent 0.6 of
+      DIoU-darknet belongs to its suppression alone.
+
+    Raises:
+      TypeError: an argument is a list, or `a` is not floating point.
+      ValueError: the last axis is not of 4, the ranks differ, or dimensions are neither equal
+        nor 1.
+
+    Reference:
+      Zheng et al., "Distance-IoU Loss: Faster and Better Learning for Bounding Box Regression",
+      2019, arXiv 1911.08287.
+
+    Example:
+      >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
+      >>> print(jaxloss.boxes.diou(a, b))
+      0.3092686
+    """
+    first, second, _ = boxes_of(Arguments("diou"), a=a, b=b)
+    return shared_fraction(first, second) - center_distance(first, second)
+
+
+def ciou(a: ArrayLike, b: ArrayLike) -> Array:
+    """Complete IoU of two boxes: distance IoU less the weighted difference of their aspects.
+
+    Formula:
+      `I / U - rho^2 / c^2 - alpha v`, with `v = (4 / pi^2) theta^2`, `theta` the angle between the
+      boxes' diagonals `(w, h)` and `(W, H)`, that is `arctan(W / H) - arctan(w / h)` for proper
+      boxes, and `alpha = v / (1 - I / U + v)`.
+
+    Args:
+      a: `[..., 4]` as x1, y1, x2, y2, in any unit.
+      b: `[..., 4]`, the same unit; dimensions equal to those of `a` or 1.
+
+    Returns:
+      `[...]` in (-1.5, 1] for proper boxes, in float32 at least.
+
+    Edge cases:
+      As `diou`. `alpha` is a constant under differentiation, and 0 for identical boxes. The aspect
+      of a point differs from none: `v` is 0 there. Sides of inverted boxes keep their signs, so
+      that `v` is up to 4.
+
+    Differences:
+      The authors' code and mmdetection clip the result to [-1, 1], where the gradient is then 0.
+      torchvision's has NaN gradients at boxes without height.
+
+    Raises:
+      TypeError: an argument is a list, or `a` is not floating point.
+      ValueError: the last axis is not of 4, the ranks differ, or dimensions are neither equal
+        nor 1.
+
+    Reference:
+      Zheng et al., "Distance-IoU Loss: Faster and Better Learning for Bounding Box Regression",
+      2019, arXiv 1911.08287.
+
+    Example:
+      >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
+      >>> print(jaxloss.boxes.ciou(a, b))
+      0.3055422
+    """
+    first, second, _ = boxes_of(Arguments("ciou"), a=a, b=b)
+    gap = unshared_fraction(first, second)
+    distance = shared_fraction(first, second) - center_distance(first, second)
+    return distance - aspect_penalty(first, second, gap)
+
+
 def pairwise(similarity: Similarity) -> Similarity:
-    """A similarity of pairs, made one of all pairs of two lists of boxes."""
+    """A similarity of pairs, or a loss, made one of all pairs of two lists of boxes.
+
+    Formula:
+      `result[..., n, m] = similarity(a[..., n, :], b[..., m, :])`.
+
+    Args:
+      similarity: a function of two arrays of boxes, such as `iou` or `jaxloss.giou_loss`.
+      a: `[..., N, 4]`, the first argument of the function that is returned.
+      b: `[..., M, 4]`, its second; batch dimensions equal to those of `a` or 1.
+
+    Returns:
+      A function of `a` and `b` with the result `[..., N, M]`, in the range of `similarity`.
+
+    Edge cases:
+      Those of `similarity`. Its columns are broadcast, so that no `[N, M, 2]` array is made under
+      `jax.jit`.
+
+    Differences:
+      torchvision's `box_iou` is `pairwise(iou)`, but NaN for two boxes without area.
+
+    Raises:
+      TypeError: an argument is a list, or `a` is not floating point.
+      ValueError: `a` or `b` is not a list of boxes, or their batch dimensions clash.
+
+    Reference:
+      None: the outer product over a function.
+
+    Example:
+      >>> a, b = jnp.array([[0.0, 0.0, 2.0, 1.0]]), jnp.array([[0.0, 0.0, 1.0, 1.0], [3.0] * 4])
+      >>> print(jaxloss.boxes.pairwise(jaxloss.boxes.iou)(a, b))
+      [[0.5 0. ]]
+    """
 
     def of_all_pairs(a: ArrayLike, b: ArrayLike) -> Array:
         check = Arguments("pairwise")
         first, second = check.floats(a=a, b=b)
+        check.shape("b", second, (..., None, None), "a list of boxes")
+        check.shape("a", first, (..., None, second.shape[-1]), "a list of boxes such as `b`")
+        lists = (*first.shape[:-2], second.shape[-2], first.shape[-1])
+        check.broadcastable("b", second, lists, "`a` with as many boxes")
         return similarity(jnp.expand_dims(first, -2), jnp.expand_dims(second, -3))
 
     return of_all_pairs

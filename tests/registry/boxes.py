@@ -1,12 +1,13 @@
 """Rows of `jaxloss.boxes`: formats, similarities and the losses over them."""
 
+import itertools
 from functools import cached_property, partial
 
 import numpy as np
 
 import jaxloss
 import jaxloss.boxes
-from tests.registry._row import Arrays, Kind, Row, boxes
+from tests.registry._row import Arrays, Kind, Row, boxes, normal
 
 SIDES = np.array([0.0, 1e-18, 1e-7, 1e-3, 1.0, 37.0, 640.0, 1e6])
 OFFSETS = np.array([0.0, 1e-18, 1e-7, 1e-3, 0.5, 37.0, 640.0, 1e6])
@@ -45,26 +46,62 @@ class Pairwise(Row):
         return pairwise
 
 
+PREDICTIONS = boxes(8, 5, seed=1)
+TARGETS = PREDICTIONS + normal(8, 5, 4, seed=2, scale=3.0)
+
+ALPHA = {"gradient": "alpha is a constant under differentiation, as in the authors' code"}
+
 similarity = partial(
     Row,
     kind=Kind.PAIRWISE,
-    arrays={"a": boxes(8, 5, seed=1), "b": boxes(8, 5, seed=2)},
+    arrays={"a": PREDICTIONS, "b": TARGETS},
     result=(8, 5),
     differentiable=("a", "b"),
     zoo=similarity_pairs,
 )
 
+loss = partial(
+    Row,
+    kind=Kind.BOX,
+    arrays={"predictions": PREDICTIONS, "targets": TARGETS},
+    result=(8, 5),
+    differentiable=("predictions", "targets"),
+    zoo=edge_pairs,
+)
+
+geometry = partial(
+    Row,
+    kind=Kind.GEOMETRY,
+    arrays={"boxes": PREDICTIONS},
+    result=(8, 5, 4),
+    differentiable=("boxes",),
+    any_shape=frozenset({"boxes"}),
+    zoo=lambda: {"boxes": edge_pairs()["predictions"]},
+)
+
 ROWS = [
-    Row(
-        name="boxes.area",
-        kind=Kind.GEOMETRY,
-        arrays={"boxes": boxes(8, 5, seed=1)},
-        result=(8, 5),
-        differentiable=("boxes",),
-        any_shape=frozenset({"boxes"}),
-        zoo=lambda: {"boxes": edge_pairs()["predictions"]},
+    geometry(name="boxes.area", result=(8, 5)),
+    geometry(
+        name="boxes.convert",
+        settings=tuple(
+            {"source": source, "target": target}
+            for source, target in itertools.product(("xyxy", "xywh", "cxcywh"), repeat=2)
+        ),
+    ),
+    geometry(
+        name="boxes.clip",
+        settings=({"height": 60.0, "width": 80.0},),
+        hyperparameters={"height": (0.0, 31.0, 200.0), "width": (0.0, 41.0, 200.0)},
+    ),
+    geometry(
+        name="boxes.scale",
+        settings=({"height": 60.0, "width": 80.0},),
+        hyperparameters={"height": (0.0, 31.0, 200.0), "width": (-1.0, 41.0, 200.0)},
     ),
     similarity(name="boxes.iou"),
+    similarity(name="boxes.giou"),
+    similarity(name="boxes.diou"),
+    similarity(name="boxes.ciou", exempt=ALPHA),
     Pairwise(
         name="boxes.pairwise",
         kind=Kind.PAIRWISE,
@@ -72,5 +109,15 @@ ROWS = [
         result=(8, 5, 3),
         differentiable=("a", "b"),
         zoo=lambda: {name: array[:, None] for name, array in similarity_pairs().items()},
+    ),
+    loss(name="iou_loss"),
+    loss(name="log_iou_loss"),
+    loss(name="giou_loss"),
+    loss(name="diou_loss"),
+    loss(
+        name="ciou_loss",
+        settings=({}, {"minimum_iou": 0.5}),
+        hyperparameters={"minimum_iou": (0.0, 0.5, 0.9)},
+        exempt=ALPHA,
     ),
 ]
