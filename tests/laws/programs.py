@@ -1,29 +1,37 @@
-"""One jitted program a function and setting, shared by the laws: value and every derivative."""
+"""A few jitted programs a function and setting, shared by the laws, since compiling is the cost."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from tests.registry import Row
-from tests.registry._row import Arrays
 
 Tree = Any
+Named = dict[str, Any]
 
 
-class Derivatives(NamedTuple):
-    """What a program returns; the gradient is the cotangent pulled back."""
+class First(NamedTuple):
+    """Value, the `wave` of the value pulled back, and the `wave` of the inputs pushed forward."""
 
     value: Tree
-    gradient: dict[str, jax.Array]
-    checkpointed: dict[str, jax.Array]
+    gradient: Named
     tangent: list[jax.Array]
-    hvp: dict[str, jax.Array]
 
 
-_programs: dict[tuple[str, str], Callable[..., Derivatives]] = {}
+class Second(NamedTuple):
+    """Value, gradient, and the Hessian times the `wave` of the inputs, forward over reverse."""
+
+    value: Tree
+    gradient: Named
+    hvp: Named
+
+
+_programs: dict[tuple[str, ...], Callable[..., Any]] = {}
 
 
 def floats(tree: Tree) -> list[jax.Array]:
@@ -31,54 +39,66 @@ def floats(tree: Tree) -> list[jax.Array]:
     return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
 
-def split(row: Row, arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def wave(like: Any) -> jax.Array:
+    """Weights between 0.5 and 1.5 that no symmetry of a loss can hide behind, sharded as `like`."""
+    places = [lax.broadcasted_iota(jnp.float32, like.shape, axis) for axis in range(like.ndim)]
+    phase = sum((axis + 0.7) * place for axis, place in enumerate(places))
+    return jnp.zeros_like(like) + (1 + 0.5 * jnp.sin(1 + phase)).astype(like.dtype)
+
+
+def split(row: Row, arrays: Mapping[str, Any]) -> tuple[Named, Named]:
     """The arrays that are differentiated, and the others."""
     active = {name: array for name, array in arrays.items() if name in row.differentiable}
     return active, {name: array for name, array in arrays.items() if name not in active}
 
 
-def program(row: Row, setting: Mapping[str, Any]) -> Callable[..., Derivatives]:
-    """`(active, passive) -> Derivatives`, compiled once for each dtype and shape."""
-    key = (row.name, repr(sorted(setting)) + repr([str(v) for _, v in sorted(setting.items())]))
+def value(row: Row, setting: Mapping[str, Any]) -> Callable[[Named], Tree]:
+    """The function on a dictionary of arrays."""
+    return _jitted(_value, row, setting)
+
+
+def first(row: Row, setting: Mapping[str, Any]) -> Callable[[Named], First]:
+    """Value and both first derivatives."""
+    return _jitted(_first, row, setting)
+
+
+def second(row: Row, setting: Mapping[str, Any]) -> Callable[[Named], Second]:
+    """Value, gradient and Hessian-vector product."""
+    return _jitted(_second, row, setting)
+
+
+def _jitted(make: Callable[..., Any], row: Row, setting: Mapping[str, Any]) -> Callable[..., Any]:
+    key = (make.__name__, row.name, *(f"{name}={setting[name]}" for name in sorted(setting)))
     if key not in _programs:
-        _programs[key] = jax.jit(_derivatives(row.batched(**setting)))
+        _programs[key] = jax.jit(partial(make, row, dict(setting)))
     return _programs[key]
 
 
-def derivatives(row: Row, setting: Mapping[str, Any], arrays: Arrays) -> Derivatives:
-    return program(row, setting)(*split(row, arrays))
+def _value(row: Row, setting: Named, arrays: Named) -> Tree:
+    return row.batched(**setting)(**arrays)
 
 
-def _derivatives(function: Callable[..., Tree]) -> Callable[..., Derivatives]:
-    def run(active: dict[str, jax.Array], passive: dict[str, jax.Array]) -> Derivatives:
-        def losses(active: dict[str, jax.Array]) -> list[jax.Array]:
-            return floats(function(**active, **passive))
-
-        def gradient(active: dict[str, jax.Array]) -> dict[str, jax.Array]:
-            values, pull = jax.vjp(losses, active)
-            return pull([_wave(value) for value in values])[0]
-
-        direction = jax.tree.map(_wave, active)
-        _, tangent = jax.jvp(losses, (active,), (direction,))
-        values, pull = jax.vjp(jax.checkpoint(losses), active)
-        return Derivatives(
-            value=function(**active, **passive),
-            gradient=gradient(active),
-            checkpointed=pull([_wave(value) for value in values])[0],
-            tangent=tangent,
-            hvp=jax.jvp(gradient, (active,), (direction,))[1],
-        )
-
-    return run
+def _losses(row: Row, setting: Named, arrays: Named) -> tuple[Callable[[Named], list[Any]], Named]:
+    active, passive = split(row, arrays)
+    return lambda active: floats(row.batched(**setting)(**active, **passive)), active
 
 
-def _wave(like: jax.Array) -> jax.Array:
-    """Weights between 0.5 and 1.5 that no symmetry of a loss can hide behind."""
-    if like.size == 0:
-        return like
-    wave = 1 + 0.5 * np.sin(1 + 0.7 * np.arange(like.size)).reshape(like.shape)
-    return jnp.asarray(wave, like.dtype)
+def _gradient(losses: Callable[[Named], list[Any]], active: Named) -> Named:
+    values, pull = jax.vjp(losses, active)
+    return pull([wave(leaf) for leaf in values])[0]
 
 
-def wave(like: Any) -> np.ndarray:
-    return np.asarray(_wave(jnp.asarray(like)))
+def _first(row: Row, setting: Named, arrays: Named) -> First:
+    losses, active = _losses(row, setting, arrays)
+    _, tangent = jax.jvp(losses, (active,), (jax.tree.map(wave, active),))
+    return First(_value(row, setting, arrays), _gradient(losses, active), tangent)
+
+
+def _second(row: Row, setting: Named, arrays: Named) -> Second:
+    losses, active = _losses(row, setting, arrays)
+    gradient, hvp = jax.jvp(partial(_gradient, losses), (active,), (jax.tree.map(wave, active),))
+    return Second(_value(row, setting, arrays), gradient, hvp)
+
+
+def on_host(tree: Tree) -> Tree:
+    return jax.tree.map(np.asarray, tree)

@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from tests.laws.programs import floats, split
+from tests.laws.programs import first, on_host, value
 from tests.laws.table import held
 
 TYPES = {"explicit": AxisType.Explicit, "auto": AxisType.Auto}
@@ -45,14 +45,11 @@ def test_inside_shard_map(row, setting):
     arrays = row.cast(np.float32)
     mesh = jax.make_mesh((8,), ("batch",))
     specs = {name: P() if name in row.shared else P("batch") for name in arrays}
-    function = row.batched(**setting)
-    sharded = jax.shard_map(
-        lambda a: function(**a), mesh=mesh, in_specs=(specs,), out_specs=P("batch")
-    )
+    sharded = jax.shard_map(value(row, setting), mesh=mesh, in_specs=(specs,), out_specs=P("batch"))
     with jax.set_mesh(mesh):
         found = jax.jit(sharded)(_placed(arrays, mesh, specs))
     chex.assert_trees_all_close(
-        _on_host(found), _on_host(jax.jit(function)(**arrays)), rtol=2e-6, atol=1e-6
+        on_host(found), on_host(value(row, setting)(arrays)), rtol=2e-6, atol=1e-6
     )
 
 
@@ -64,27 +61,15 @@ def _check(row, setting, mesh, specs):
     """Compares value and gradient with one device's; returns the compiled text."""
     arrays = row.cast(np.float32)
 
-    def step(arrays):
-        active, passive = split(row, arrays)
-
-        def losses(active):
-            return floats(row.batched(**setting)(**active, **passive))
-
-        values, pull = jax.vjp(losses, active)
-        return row.batched(**setting)(**arrays), pull([2 * value for value in values])
-
-    expected = jax.jit(step)(arrays)
+    program = first(row, setting)
+    expected = program(arrays)
     with jax.set_mesh(mesh):
         placed = _placed(arrays, mesh, specs)
-        compiled = jax.jit(step).lower(placed).compile()
+        compiled = program.lower(placed).compile()
         found = compiled(placed)
-    chex.assert_trees_all_close(_on_host(found), _on_host(expected), rtol=3e-6, atol=2e-6)
+    chex.assert_trees_all_close(on_host(found), on_host(expected), rtol=3e-6, atol=2e-6)
     return compiled.as_text()
 
 
 def _placed(arrays, mesh, specs):
     return {n: jax.device_put(a, NamedSharding(mesh, specs[n])) for n, a in arrays.items()}
-
-
-def _on_host(tree):
-    return jax.tree.map(np.asarray, tree)

@@ -5,10 +5,11 @@ import jax
 import numpy as np
 import pytest
 
-from tests.laws.programs import derivatives, floats
+from tests.laws.programs import first, floats, value
 from tests.laws.table import held
 from tests.registry import Kind
 
+close = {"rtol": 2e-6, "atol": 1e-6}
 KEPT = np.array([True, False, True, True, False, False, True, False])
 
 
@@ -17,33 +18,24 @@ def test_masking_a_row_is_slicing_it_away(row, setting):
     if not row.takes_where or row.padded:
         return
     arrays = row.cast(np.float32)
-    mask = np.broadcast_to(_column(KEPT, len(_mask_shape(row))), _mask_shape(row))
-    masked = derivatives(row, {**setting, "where": mask}, _spoil(row, arrays, KEPT))
-    sliced = {n: a if n in row.shared else a[KEPT] for n, a in arrays.items()}
-    expected = derivatives(row, setting, sliced)
-    for part in ("value", "gradient"):
-        for found, wanted in zip(
-            jax.tree.leaves(getattr(masked, part)),
-            jax.tree.leaves(getattr(expected, part)),
-            strict=True,
-        ):
-            assert not np.any(np.asarray(found)[~KEPT]), part
-            if part == "value":
-                chex.assert_trees_all_close(found[KEPT], wanted, rtol=2e-6, atol=1e-6)
+    found = first(row, setting)(_masked(row, _spoil(row, arrays, KEPT), KEPT))
+    sliced = {name: a if name in row.shared else a[KEPT] for name, a in arrays.items()}
+    expected = value(row, setting)(sliced)
+    for leaf, wanted in zip(jax.tree.leaves(found.value), jax.tree.leaves(expected), strict=True):
+        assert not np.any(np.asarray(leaf)[~KEPT])
+        chex.assert_trees_all_close(leaf[KEPT], wanted, **close)
 
 
 @held("where", every_setting=True)
-def test_masked_gradient_is_the_unmasked_one(row, setting):
-    if not row.takes_where or row.padded or not row.differentiable:
+def test_masking_a_row_leaves_no_gradient_in_it_and_the_others_theirs(row, setting):
+    if not row.takes_where or row.padded:
         return
     arrays = row.cast(np.float32)
-    mask = np.broadcast_to(_column(KEPT, len(_mask_shape(row))), _mask_shape(row))
-    masked = derivatives(row, {**setting, "where": mask}, _spoil(row, arrays, KEPT))
-    expected = derivatives(row, setting, arrays)
-    for name, gradient in masked.gradient.items():
-        chex.assert_trees_all_close(
-            gradient[KEPT], expected.gradient[name][KEPT], rtol=2e-6, atol=1e-6
-        )
+    found = first(row, setting)(_masked(row, _spoil(row, arrays, KEPT), KEPT))
+    whole = first(row, setting)(arrays)
+    for name, gradient in found.gradient.items():
+        assert not np.any(np.asarray(gradient)[~KEPT])
+        chex.assert_trees_all_close(gradient[KEPT], whole.gradient[name][KEPT], **close)
 
 
 @held("where")
@@ -53,11 +45,11 @@ def test_masking_an_element_leaves_the_others(row, setting):
     arrays = row.cast(np.float32)
     mask = np.random.default_rng(3).random(row.result) < 0.5
     spoiled = {name: _nonsense(array, mask) for name, array in arrays.items()}
-    found = derivatives(row, {**setting, "where": mask}, spoiled)
-    whole = derivatives(row, setting, arrays)
-    chex.assert_trees_all_close(found.value, np.where(mask, whole.value, 0), rtol=2e-6)
+    found = first(row, setting)({**spoiled, "where": mask})
+    whole = first(row, setting)(arrays)
+    chex.assert_trees_all_close(found.value, np.where(mask, whole.value, 0), **close)
     for name, gradient in found.gradient.items():
-        chex.assert_trees_all_close(gradient, np.where(mask, whole.gradient[name], 0), rtol=2e-6)
+        chex.assert_trees_all_close(gradient, np.where(mask, whole.gradient[name], 0), **close)
 
 
 @held("where", every_setting=True)
@@ -70,11 +62,10 @@ def test_padding_is_slicing_the_objects_away(row, setting):
         name: np.moveaxis(_nonsense(np.moveaxis(a, 1, 0), kept), 0, 1) if name in row.padded else a
         for name, a in arrays.items()
     }
-    spoiled["where"] = arrays["where"] & kept
-    sliced = {
-        name: a[:, kept] if name in (*row.padded, "where") else a for name, a in arrays.items()
-    }
-    found, expected = derivatives(row, setting, spoiled), derivatives(row, setting, sliced)
+    found = first(row, setting)({**spoiled, "where": arrays["where"] & kept})
+    expected = first(row, setting)(
+        {name: a[:, kept] if name in (*row.padded, "where") else a for name, a in arrays.items()}
+    )
     chex.assert_trees_all_close(floats(found.value), floats(expected.value), rtol=5e-6, atol=1e-6)
     for name in set(row.differentiable) - set(row.padded):
         chex.assert_trees_all_close(
@@ -86,9 +77,8 @@ def test_padding_is_slicing_the_objects_away(row, setting):
 def test_all_masked_is_zero(row, setting):
     if not row.takes_where or row.padded:
         return
-    arrays = row.cast(np.float32)
-    nothing = np.zeros(_mask_shape(row), bool)
-    found = derivatives(row, {**setting, "where": nothing}, _spoil(row, arrays, KEPT & False))
+    nothing = np.zeros_like(KEPT)
+    found = first(row, setting)(_masked(row, _spoil(row, row.cast(np.float32), nothing), nothing))
     for leaf in floats(found.value) + floats(found.gradient):
         assert not np.any(np.asarray(leaf))
 
@@ -108,8 +98,10 @@ def _mask_shape(row):
     return next(iter(row.arrays.values())).shape if row.kind is Kind.REDUCTION else row.result
 
 
-def _column(mask, rank):
-    return mask.reshape(-1, *[1] * (rank - 1))
+def _masked(row, arrays, kept):
+    """`arrays` with a `where` over the results that keeps the rows `kept`."""
+    shape = _mask_shape(row)
+    return {**arrays, "where": np.broadcast_to(_expand(kept, np.empty(shape)), shape)}
 
 
 def _spoil(row, arrays, kept):
