@@ -12,6 +12,16 @@ from jaxloss.boxes.losses import diou_loss as diou_loss
 from jaxloss.boxes.losses import giou_loss as giou_loss
 from jaxloss.boxes.losses import iou_loss as iou_loss
 from jaxloss.boxes.losses import log_iou_loss as log_iou_loss
+from jaxloss.classification import binary_cross_entropy as binary_cross_entropy
+from jaxloss.classification import class_weights_of as class_weights_of
+from jaxloss.classification import negative_log_likelihood as negative_log_likelihood
+from jaxloss.classification import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
+from jaxloss.classification import sigmoid_focal_loss as sigmoid_focal_loss
+from jaxloss.classification import softmax_cross_entropy as softmax_cross_entropy
+from jaxloss.classification import (
+    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
+)
+from jaxloss.classification import softmax_focal_loss as softmax_focal_loss
 from jaxloss.reduction import SumAndWeight as SumAndWeight
 from jaxloss.reduction import mean as mean
 from jaxloss.reduction import sum as sum

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
@@ -168,8 +169,9 @@ logistic_cost.defjvp(_logistic_cost_jvp, symbolic_zeros=True)
 
 def half_steps_of(gamma: ArrayLike) -> int | None:
     """2 gamma where that is a whole number known while tracing, else None."""
-    known = isinstance(gamma, int | float) and gamma >= 0 and float(2 * gamma).is_integer()
-    return int(2 * gamma) if known else None
+    if isinstance(gamma, int | float) and gamma >= 0 and float(2 * gamma).is_integer():
+        return int(2 * gamma)
+    return None
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
@@ -216,9 +218,10 @@ def exp_of_product(a: Array, b: Array) -> Array:
 def difference(a: Array, b: Array) -> tuple[Array, Array]:
     """a - b rounded, and what the rounding lost (Knuth's two-sum), 0 where |a - b| is large."""
     rounded = a - b
-    minus_b = rounded - a
-    lost = (a - (rounded - minus_b)) - (b + minus_b)
-    return rounded, jnp.where(jnp.abs(rounded) < 1e4, lost, jnp.zeros((), lost.dtype))
+    near = jnp.abs(rounded) < 1e4
+    a, b, head = (jnp.where(near, x, jnp.zeros_like(rounded)) for x in (a, b, rounded))
+    minus_b = head - a
+    return rounded, (a - (head - minus_b)) - (b + minus_b)
 
 
 def settled(losses: Array) -> Array:
@@ -227,18 +230,15 @@ def settled(losses: Array) -> Array:
     XLA for CPUs hands arithmetic that ends in a sum to a library that does one operation at a
     time over whole arrays, 3 times as slow here; it does not look behind a rounding.
     """
-    precision = jnp.finfo(losses.dtype)
+    precision = np.finfo(losses.dtype)
     return lax.reduce_precision(losses, precision.nexp, precision.nmant)
 
 
-def weighted(slopes: tuple[Array, ...], tangents: tuple[Array | SymbolicZero, ...]) -> Array:
+def weighted(slopes: tuple[Array, ...], tangents: tuple[Array, ...]) -> Array:
     """The sum of slopes times tangents, over the tangents that are not known to be 0."""
-    terms = [s * t for s, t in zip(slopes, tangents, strict=True) if not _is_zero(t)]
+    pairs = zip(slopes, tangents, strict=True)
+    terms = [slope * tangent for slope, tangent in pairs if not isinstance(tangent, SymbolicZero)]
     return functools.reduce(operator.add, terms)
-
-
-def _is_zero(tangent: Array | SymbolicZero) -> bool:
-    return isinstance(tangent, SymbolicZero)
 
 
 def _log_of_one_plus(e: Array) -> Array:
@@ -259,5 +259,5 @@ def _power(base: Array, exponent: Array) -> Array:
 
 def _head(x: Array) -> Array:
     """The first half of the digits of `x`: the product of two such halves is exact."""
-    precision = jnp.finfo(x.dtype)
+    precision = np.finfo(x.dtype)
     return lax.reduce_precision(x, precision.nexp, (precision.nmant - 1) // 2)

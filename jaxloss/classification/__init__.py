@@ -1,0 +1,14 @@
+"""Logits and probabilities against labels: one answer of two, or one class of many."""
+
+from jaxloss.classification.binary import binary_cross_entropy as binary_cross_entropy
+from jaxloss.classification.binary import (
+    sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
+)
+from jaxloss.classification.binary import sigmoid_focal_loss as sigmoid_focal_loss
+from jaxloss.classification.multiclass import class_weights_of as class_weights_of
+from jaxloss.classification.multiclass import negative_log_likelihood as negative_log_likelihood
+from jaxloss.classification.multiclass import softmax_cross_entropy as softmax_cross_entropy
+from jaxloss.classification.multiclass import (
+    softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
+)
+from jaxloss.classification.multiclass import softmax_focal_loss as softmax_focal_loss

@@ -1,0 +1,217 @@
+"""Elementwise losses of one logit, or one probability, against yes, no, or something between."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
+from jaxloss._numerics import (
+    half_steps_of,
+    logistic_cost,
+    logistic_focus,
+    logit,
+    settled,
+    weighted,
+)
+
+
+def sigmoid_binary_cross_entropy(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    positive_weight: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Binary cross-entropy of every logit with its label.
+
+    Formula:
+      `-w y log(p) - (1 - y) log(1 - p)` with `p = sigmoid(logits)`, `y` the labels and `w` the
+      `positive_weight`.
+
+    Args:
+      logits: `[...]`, log-odds of a yes.
+      labels: `[...]`, boolean, integers 0 and 1, or floating point in [0, 1] (soft labels).
+      positive_weight: `>= 0`, how much a yes counts against a no, 1 by default: a scalar, a vector
+        along the last axis (the classes), or of the rank of the logits. May be traced.
+      where: boolean `[...]`; False makes the loss exactly 0.
+
+    Returns:
+      `[...]` in [0, inf), in nats. Relative precision is the same for a loss of 1e-30 as for 1.
+
+    Edge cases:
+      Smooth everywhere: the gradient is `(1 - y) p - w y (1 - p)`, without cancellation in either
+      tail. Finite with its derivatives for every finite logit; an infinite logit gives NaN. An
+      integer label other than 0 and 1 gives NaN in value and in gradient; a floating-point label
+      outside [0, 1] is put into the formula as it is. Soft labels are differentiable.
+
+    Differences:
+      optax's function of this name and torch's `binary_cross_entropy_with_logits` (its
+      `pos_weight` is `positive_weight`, its `weight` multiplies the result) agree, except that
+      they broadcast any shapes, and that optax gives a label of 2 a number.
+
+    Raises:
+      TypeError: an argument is a list, or `logits` are not floating point.
+      ValueError: the ranks differ, or a dimension is neither equal nor 1.
+
+    Reference:
+      Good, "Rational Decisions", 1952.
+
+    Example:
+      >>> logits, labels = jnp.array([0.7, -1.5, -1.5]), jnp.array([1, 0, 1])
+      >>> losses = jaxloss.sigmoid_binary_cross_entropy(logits, labels)
+      >>> print(np.array_str(losses, precision=4))
+      [0.4032 0.2014 1.7014]
+    """
+    check = Arguments("sigmoid_binary_cross_entropy")
+    x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
+    positive = y
+    if positive_weight is not None:
+        positive = check.parameter("positive_weight", positive_weight, x) * y
+    return keep(mask, settled(logistic_cost(logit(x), positive, 1 - y)))
+
+
+def sigmoid_focal_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    alpha: ArrayLike | None = None,
+    gamma: ArrayLike = 2.0,
+    *,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Binary cross-entropy, scaled down where the logit already gives the right answer.
+
+    Formula:
+      `-alpha_t q^gamma (y log(p) + (1 - y) log(1 - p))` with `p = sigmoid(logits)`, `y` the
+      labels, `q = y (1 - p) + (1 - y) p` the probability of being wrong, and
+      `alpha_t = alpha y + (1 - alpha) (1 - y)`, or 1 without `alpha`.
+
+    Args:
+      logits: `[...]`, log-odds of a yes.
+      labels: `[...]`, boolean, integers 0 and 1, or floating point in [0, 1] (soft labels).
+      alpha: in [0, 1], the weight of a yes; a no has `1 - alpha`. None weighs both with 1. A
+        scalar, a vector along the last axis (the classes), or of the rank of the logits. May be
+        traced.
+      gamma: `>= 0`; 0 is cross-entropy. A Python number that is a multiple of 1/2 is computed by
+        products and square roots; any other number and any array, which may be traced and
+        differentiated, by a logarithm. Shapes as for `alpha`.
+      where: boolean `[...]`; False makes the loss exactly 0.
+
+    Returns:
+      `[...]` in [0, inf), in nats. Relative precision is the same for a loss of 1e-30 as for 1.
+
+    Edge cases:
+      Smooth everywhere. Value, gradient and second derivatives are finite for every finite logit
+      and every `gamma >= 0`, below 1 too; an infinite logit gives NaN. The factor `q^gamma` is
+      differentiated, not held constant. An integer label other than 0 and 1 gives NaN in value and
+      in gradient. Soft labels are differentiable.
+
+    Differences:
+      optax's function of this name has the same parameters and numbers, with `alpha` and `gamma`
+      by keyword only. torchvision's has alpha 0.25 by default and -1 for none, its gradient is NaN
+      for `gamma < 1` at logits beyond about 17, and so is its second derivative for `gamma < 2`;
+      Ultralytics' gamma is 1.5. All return unreduced losses; RetinaNet divides their sum by the
+      number of positive anchors.
+
+    Raises:
+      TypeError: an argument is a list, or `logits` are not floating point.
+      ValueError: the ranks differ, or a dimension is neither equal nor 1.
+
+    Reference:
+      Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", 2017,
+      arXiv 1708.02002.
+
+    Example:
+      >>> logits, labels = jnp.array([0.7, -1.5]), jnp.array([1, 0])
+      >>> losses = jaxloss.sigmoid_focal_loss(logits, labels, alpha=0.25)
+      >>> print(np.array_str(losses, precision=4))
+      [0.0111 0.005 ]
+    """
+    check = Arguments("sigmoid_focal_loss")
+    x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
+    exponent = check.parameter("gamma", gamma, x)
+    focus = logistic_focus(logit(x), y, exponent, half_steps_of(gamma))
+    losses = focus * logistic_cost(logit(x), y, 1 - y)
+    if alpha is not None:
+        alpha = check.parameter("alpha", alpha, x)
+        losses = (alpha * y + (1 - alpha) * (1 - y)) * losses
+    return keep(mask, settled(losses))
+
+
+def binary_cross_entropy(
+    probabilities: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
+    """Binary cross-entropy of every probability with its label.
+
+    Formula:
+      `-y max(log(p), -100) - (1 - y) max(log(1 - p), -100)` with `p` the probabilities and `y` the
+      labels; the gradient is `(p - y) / max(p (1 - p), 1e-12)`.
+
+    Args:
+      probabilities: `[...]` in [0, 1], of a yes.
+      labels: `[...]`, boolean, integers 0 and 1, or floating point in [0, 1] (soft labels).
+      where: boolean `[...]`; False makes the loss exactly 0.
+
+    Returns:
+      `[...]` in [0, 100], in nats.
+
+    Edge cases:
+      Exactly 0 at `p = y`, with gradient 0, for `y` of 0 and 1; 100 where `p` is wholly wrong,
+      with gradient +-1e12. The floors of the logarithms are not differentiated: near them the
+      gradient is the stated one. A probability outside [0, 1] gives NaN, and so does an integer
+      label other than 0 and 1. Prefer `sigmoid_binary_cross_entropy` where there are logits: a
+      float32 probability close to 1 has lost the digits that the loss needs.
+
+    Differences:
+      torch's `binary_cross_entropy`, whose floor and gradient these are, with
+      `reduction="none"`; it broadcasts nothing, this dimensions of 1.
+
+    Raises:
+      TypeError: an argument is a list, or `probabilities` are not floating point.
+      ValueError: the ranks differ, or a dimension is neither equal nor 1.
+
+    Reference:
+      Good, "Rational Decisions", 1952.
+
+    Example:
+      >>> print(jaxloss.binary_cross_entropy(jnp.array([0.5, 0.0, 1.0]), jnp.array([0, 1, 1])))
+      [  0.6931472 100.          0.       ]
+    """
+    check = Arguments("binary_cross_entropy")
+    p, y, mask = _logits_and_labels(check, "probabilities", probabilities, labels, where)
+    return keep(mask, settled(_probability_cost(p, y)))
+
+
+@jax.custom_jvp
+def _probability_cost(p: Array, y: Array) -> Array:
+    return -y * jnp.maximum(jnp.log(p), -100) - (1 - y) * jnp.maximum(jnp.log1p(-p), -100)
+
+
+def _probability_cost_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    p, y = primals
+    slopes = (
+        (p - y) / jnp.maximum(p * (1 - p), 1e-12),
+        jnp.maximum(jnp.log1p(-p), -100) - jnp.maximum(jnp.log(p), -100),
+    )
+    return _probability_cost(p, y), weighted(slopes, tangents)
+
+
+_probability_cost.defjvp(_probability_cost_jvp, symbolic_zeros=True)
+
+
+def _logits_and_labels(
+    check: Arguments,
+    name: str,
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    where: ArrayLike | None,
+) -> tuple[Array, Array, Array | None]:
+    """Predictions, labels as floats (NaN for a wrong integer), 0 in masked places, and the mask."""
+    x, y = check.pair(**{name: predictions, "labels": labels})
+    mask = check.where(where, broadcast_shape(x, y))
+    x, y = hide(mask, x, y)
+    if jnp.issubdtype(check.array("labels", labels).dtype, jnp.integer):
+        y = jnp.where((y == 0) | (y == 1), y, jnp.nan)
+    return x, y, mask
