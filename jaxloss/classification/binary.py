@@ -191,10 +191,8 @@ def _probability_cost_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     p, y = primals
-    slopes = (
-        (p - y) / jnp.maximum(p * (1 - p), 1e-12),
-        jnp.maximum(jnp.log1p(-p), -100) - jnp.maximum(jnp.log(p), -100),
-    )
+    no, yes = _probability_cost(p, jnp.zeros_like(y)), _probability_cost(p, jnp.ones_like(y))
+    slopes = ((p - y) / jnp.maximum(p * (1 - p), 1e-12), yes - no)
     return _probability_cost(p, y), weighted(slopes, tangents)
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -164,7 +164,7 @@ def softmax_cross_entropy_with_integer_labels(
     weights = jnp.ones_like(rows.x)
     if class_weights is not None:
         weights = _per_class(check, "class_weights", class_weights, rows)
-    losses = _at(target, weights, rows) * _cost(_log_odds(rows.x, target.at, rows.axis))
+    losses = target.pick(weights) * _cost(_log_odds(rows.x, target.at, rows.axis))
     if not (isinstance(label_smoothing, int | float) and label_smoothing == 0):
         smoothing = check.scalar("label_smoothing", label_smoothing, x)
         spread = _distribution_cost(rows.x, _blank(rows, weights * _even(rows), 0), rows.axis)
@@ -245,7 +245,7 @@ def softmax_focal_loss(
     if alpha is not None and jnp.ndim(alpha) == 0:
         losses = check.scalar("alpha", alpha, x) * losses
     elif alpha is not None:
-        losses = _at(target, _per_class(check, "alpha", alpha, rows), rows) * losses
+        losses = target.pick(_per_class(check, "alpha", alpha, rows)) * losses
     return keep(rows.mask, target.known * losses)
 
 
@@ -305,10 +305,10 @@ def negative_log_likelihood(
     check = Arguments("negative_log_likelihood")
     (x,) = check.floats(log_probabilities=log_probabilities)
     rows, target = _labelled(check, x, labels, axis, where, ignore_label)
-    losses = -_at(target, rows.x, rows)
+    losses = -target.pick(rows.x)
     if class_weights is not None:
         weights = _per_class(check, "class_weights", class_weights, rows)
-        losses = _at(target, weights, rows) * losses
+        losses = target.pick(weights) * losses
     return keep(rows.mask, target.known * losses)
 
 
@@ -353,10 +353,10 @@ def class_weights_of(
     check = Arguments("class_weights_of")
     (weights,) = check.floats(class_weights=class_weights)
     check.shape("class_weights", weights, (None,), "one weight a class")
-    shape = check.array("labels", labels).shape
-    x = jnp.broadcast_to(weights, (*shape, *weights.shape))
-    rows, target = _labelled(check, x, labels, -1, None, ignore_label)
-    return keep(rows.mask, target.known * _at(target, rows.x, rows))
+    y, counted = _labels(check, labels, check.array("labels", labels).shape, ignore_label)
+    (y,) = hide(counted, y)
+    target = _target(y, weights.shape[0], y.ndim, weights.dtype)
+    return keep(counted, target.known * target.pick(jnp.expand_dims(weights, range(y.ndim))))
 
 
 class _Rows(NamedTuple):
@@ -376,10 +376,21 @@ class _Rows(NamedTuple):
 
 
 class _Target(NamedTuple):
-    """Where the label's class is, and 1, or NaN where the label is no class that is kept."""
+    """The class that each row's label names.
+
+    Attributes:
+      at: True at that class; along the class axis no array of floats is made.
+      known: 1, and NaN where the label names no class that is kept: a factor of every loss.
+      axis: the axis of the classes.
+    """
 
     at: Array
     known: Array
+    axis: int
+
+    def pick(self, values: Array) -> Array:
+        """The values at the labels' classes."""
+        return jnp.sum(jnp.where(self.at, values, jnp.zeros((), values.dtype)), self.axis)
 
 
 def _rows(
@@ -414,26 +425,36 @@ def _labelled(
 ) -> tuple[_Rows, _Target]:
     """`x` as rows of classes, and the class that each row's label names."""
     axes = _axes(check, axis, x.ndim)
-    y = check.labels("labels", labels, _result_shape(x.shape, axes))
-    y = y.astype(jnp.int64 if y.dtype.itemsize == 8 else jnp.int32)
-    counted = None
-    if ignore_label is not None:
-        counted = y != check.labels("ignore_label", ignore_label, ()).astype(y.dtype)
+    y, counted = _labels(check, labels, _result_shape(x.shape, axes), ignore_label)
     rows = _rows(check, x, axes, where, counted)
     (y,) = hide(rows.mask, y)
-    at = lax.broadcasted_iota(y.dtype, rows.x.shape, rows.axis) == jnp.expand_dims(y, rows.axis)
-    known = (y >= 0) & (y < rows.x.shape[rows.axis])
-    if rows.kept is not None:
-        at = at & rows.kept
-        known = jnp.any(at, rows.axis)
-    if rows.mask is not None:
-        known = known | ~rows.mask
-    return rows, _Target(at, jnp.where(known, jnp.ones((), x.dtype), jnp.nan))
+    target = _target(y, rows.x.shape[rows.axis], rows.axis, x.dtype)
+    if rows.kept is None or rows.mask is None:
+        return rows, target
+    at = target.at & rows.kept
+    known = jnp.any(at, rows.axis) | ~rows.mask
+    return rows, _Target(at, _one_or_nan(known, x.dtype), rows.axis)
 
 
-def _at(target: _Target, values: Array, rows: _Rows) -> Array:
-    """The values at the labels' classes."""
-    return jnp.sum(jnp.where(target.at, values, jnp.zeros((), values.dtype)), rows.axis)
+def _labels(
+    check: Arguments, labels: ArrayLike, shape: tuple[int, ...], ignore_label: ArrayLike | None
+) -> tuple[Array, Array | None]:
+    """Labels as signed integers, and where they are not to be ignored."""
+    y = check.labels("labels", labels, shape)
+    y = y.astype(jnp.int64 if y.dtype.itemsize == 8 else jnp.int32)
+    if ignore_label is None:
+        return y, None
+    return y, y != check.labels("ignore_label", ignore_label, ()).astype(y.dtype)
+
+
+def _target(y: Array, classes: int, axis: int, dtype: np.dtype[Any]) -> _Target:
+    shape = tuple(classes if i == axis else 1 for i in range(y.ndim + 1))
+    at = lax.broadcasted_iota(y.dtype, shape, axis) == jnp.expand_dims(y, axis)
+    return _Target(at, _one_or_nan((y >= 0) & (y < classes), dtype), axis)
+
+
+def _one_or_nan(known: Array, dtype: np.dtype[Any]) -> Array:
+    return jnp.where(known, jnp.ones((), dtype), jnp.full((), jnp.nan, dtype))
 
 
 def _blank(rows: _Rows, array: Array, removed: float) -> Array:
