@@ -94,10 +94,13 @@ def ratio(numerator: Array, denominator: Array) -> Array:
     return (numerator * scale) / scaled
 
 
-def logarithm(x: Array) -> Array:
-    """ln x of a positive x, whose derivatives do not pass through powers of a small x."""
+def logarithm(x: Array, unit: Array | float = 1.0) -> Array:
+    """ln(unit x) of a positive x, with derivatives that do not pass through powers of a small x.
+
+    The unit is a power of two, and constant.
+    """
     scale = inverse_power_of_two(x)
-    return jnp.log(x * scale) - jnp.log(scale)
+    return jnp.log(x * scale) - jnp.log(scale / unit)
 
 
 @jax.custom_jvp

@@ -56,8 +56,8 @@ def iou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.iou_loss(p, t))
-      [0.65384614]
+      >>> print(jaxloss.iou_loss(p, t).round(4))
+      [0.6538]
     """
     check = Arguments("iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
@@ -101,8 +101,8 @@ def log_iou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.log_iou_loss(p, t))
-      [1.060872]
+      >>> print(jaxloss.log_iou_loss(p, t).round(4))
+      [1.0609]
     """
     check = Arguments("log_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
@@ -148,8 +148,8 @@ def giou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.giou_loss(p, t))
-      [0.7871795]
+      >>> print(jaxloss.giou_loss(p, t).round(4))
+      [0.7872]
     """
     check = Arguments("giou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
@@ -195,8 +195,8 @@ def diou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.diou_loss(p, t))
-      [0.6907314]
+      >>> print(jaxloss.diou_loss(p, t).round(4))
+      [0.6907]
     """
     check = Arguments("diou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
@@ -255,10 +255,10 @@ def ciou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.ciou_loss(p, t))
-      [0.69445777]
-      >>> print(jaxloss.ciou_loss(p, t, minimum_iou=0.5))
-      [0.6907314]
+      >>> print(jaxloss.ciou_loss(p, t).round(4))
+      [0.6945]
+      >>> print(jaxloss.ciou_loss(p, t, minimum_iou=0.5).round(4))
+      [0.6907]
     """
     check = Arguments("ciou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)

@@ -15,7 +15,15 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide
-from jaxloss._numerics import angle, inverse_power_of_two, logarithm, ratio, relu
+from jaxloss._numerics import (
+    angle,
+    inverse_power_of_two,
+    larger,
+    logarithm,
+    ratio,
+    relu,
+    smaller,
+)
 
 Columns = tuple[Array, Array, Array, Array]
 Similarity = Callable[[ArrayLike, ArrayLike], Array]
@@ -41,12 +49,12 @@ class Axis(NamedTuple):
 
 def axis_of(low: Array, high: Array, target_low: Array, target_high: Array) -> Axis:
     """The axis of a pair from the edges of both boxes."""
-    highest = jnp.maximum(jnp.maximum(low, high), jnp.maximum(target_low, target_high))
-    lowest = jnp.minimum(jnp.minimum(low, high), jnp.minimum(target_low, target_high))
+    highest = larger(larger(low, high), larger(target_low, target_high))
+    lowest = smaller(smaller(low, high), smaller(target_low, target_high))
     return Axis(
         prediction=high - low,
         target=target_high - target_low,
-        shared=relu(jnp.minimum(high, target_high) - jnp.maximum(low, target_low)),
+        shared=relu(smaller(high, target_high) - larger(low, target_low)),
         enclosing=highest - lowest,
         low=low - target_low,
         high=high - target_high,
@@ -144,13 +152,15 @@ def negative_log_fraction(x: Axis, y: Axis) -> Array:
 
     The overlap of slivers is below the smallest number long before its logarithm reaches 100.
     """
-    x, y = relative(x), relative(y)
-    shared, unshared, union, apart = _areas(x, y)
+    shared, unshared, union, apart = _areas(relative(x), relative(y))
     close = shared > unshared
     near = -jnp.log1p(-ratio(jnp.where(close, unshared, jnp.zeros_like(unshared)), union))
     one = jnp.ones_like(union)
-    union, across, up = (jnp.where(close | apart, one, v) for v in (union, x.shared, y.shared))
-    far = logarithm(union) - logarithm(across) - logarithm(up)
+    far = logarithm(jnp.where(close | apart, one, union))
+    for side in (x, y):
+        unit = inverse_power_of_two(side.enclosing)
+        known = close | apart | (unit == 0)
+        far -= logarithm(jnp.where(known, one, side.shared), jnp.where(known, one, unit))
     loss = near + far
     return jnp.where(apart | (loss >= 100), 100 * one, loss)
 
@@ -159,14 +169,8 @@ def negative_log_fraction(x: Axis, y: Axis) -> Array:
 def empty_fraction(x: Axis, y: Axis) -> Array:
     """(C - U) / C: how much of the enclosing box neither box covers."""
     x, y = relative(x), relative(y)
-    left, right, target_left, target_right = _overhangs(x)
-    bottom, top, target_bottom, target_top = _overhangs(y)
-    corners = (
-        (left * target_bottom + target_left * bottom)
-        + (right * target_bottom + target_right * bottom)
-        + (left * target_top + target_left * top)
-        + (right * target_top + target_right * top)
-    )
+    (across, target_across), (up, target_up) = _overhangs(x), _overhangs(y)
+    corners = across * target_up + target_across * up
     enclosing = x.enclosing * y.enclosing
     between = enclosing - (x.prediction * y.prediction + x.target * y.target)
     return jnp.where(_apart(x, y), between, corners) / enclosing
@@ -175,7 +179,7 @@ def empty_fraction(x: Axis, y: Axis) -> Array:
 @term
 def center_distance(x: Axis, y: Axis) -> Array:
     """rho^2 / c^2: squared distance of the centres over the squared enclosing diagonal."""
-    scale = inverse_power_of_two(jnp.maximum(x.enclosing, y.enclosing))
+    scale = inverse_power_of_two(larger(x.enclosing, y.enclosing))
     across, up = (0.5 * scale * (side.low + side.high) for side in (x, y))
     diagonal = jnp.square(x.enclosing * scale) + jnp.square(y.enclosing * scale)
     return (jnp.square(across) + jnp.square(up)) / jnp.where(
@@ -186,10 +190,12 @@ def center_distance(x: Axis, y: Axis) -> Array:
 @term
 def aspect_difference(x: Axis, y: Axis) -> Array:
     """v: squared difference of the diagonals' angles, in right angles; 0 if a box is a point."""
-    w, h = _direction(x.prediction, y.prediction)
-    W, H = _direction(x.target, y.target)
+    (w, h), (W, H) = _direction(x.prediction, y.prediction), _direction(x.target, y.target)
     # W h - w H, written so that it is exactly 0 for identical sides under any contraction.
-    return jnp.square((2 / jnp.pi) * angle(w * (h - H) - h * (w - W), W * w + H * h))
+    sine = w * (h - H) - h * (w - W)
+    point = ((w == 0) & (h == 0)) | ((W == 0) & (H == 0))
+    theta = angle(jnp.where(point, jnp.zeros_like(sine), sine), W * w + H * h)
+    return jnp.square((2 / jnp.pi) * theta)
 
 
 def aspect_penalty(
@@ -204,6 +210,7 @@ def aspect_penalty(
 
 
 def _direction(width: Array, height: Array) -> tuple[Array, Array]:
+    """(width, height) by a power of two, so that the longer is in [1, 2); 0 if both are."""
     scale = inverse_power_of_two(jnp.maximum(jnp.abs(width), jnp.abs(height)))
     return width * scale, height * scale
 
@@ -212,27 +219,20 @@ def _apart(x: Axis, y: Axis) -> Array:
     return jnp.minimum(x.shared, y.shared) <= 0
 
 
-def _overhangs(axis: Axis) -> tuple[Array, Array, Array, Array]:
-    """How far each box sticks out of the other: prediction low and high, target low and high."""
+def _overhangs(axis: Axis) -> tuple[Array, Array]:
+    """How far overlapping boxes stick out of each other: the prediction, and the target."""
     zero = jnp.zeros_like(axis.low)
     return (
-        jnp.maximum(-axis.low, zero),
-        jnp.maximum(axis.high, zero),
-        jnp.maximum(axis.low, zero),
-        jnp.maximum(-axis.high, zero),
+        larger(-axis.low, zero) + larger(axis.high, zero),
+        larger(axis.low, zero) + larger(-axis.high, zero),
     )
 
 
 def _areas(x: Axis, y: Axis) -> tuple[Array, Array, Array, Array]:
     """Areas that both boxes cover, that only one does, and their sum; 1 where boxes are apart."""
-    left, right, target_left, target_right = _overhangs(x)
-    bottom, top, target_bottom, target_top = _overhangs(y)
+    (across, target_across), (up, target_up) = _overhangs(x), _overhangs(y)
     shared = x.shared * y.shared
-    unshared = (
-        (left + right) * y.prediction
-        + (target_left + target_right) * y.target
-        + x.shared * ((bottom + top) + (target_bottom + target_top))
-    )
+    unshared = across * y.prediction + target_across * y.target + x.shared * (up + target_up)
     apart = _apart(x, y)
     union = jnp.where(apart, jnp.ones_like(shared), shared + unshared)
     return shared, unshared, union, apart
@@ -293,8 +293,8 @@ def iou(a: ArrayLike, b: ArrayLike) -> Array:
 
     Example:
       >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
-      >>> print(jaxloss.boxes.iou(a, b))
-      0.34615386
+      >>> print(jaxloss.boxes.iou(a, b).round(4))
+      0.3462
     """
     first, second, _ = boxes_of(Arguments("iou"), a=a, b=b)
     return shared_fraction(first, second)
@@ -333,8 +333,8 @@ def giou(a: ArrayLike, b: ArrayLike) -> Array:
 
     Example:
       >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
-      >>> print(jaxloss.boxes.giou(a, b))
-      0.21282052
+      >>> print(jaxloss.boxes.giou(a, b).round(4))
+      0.2128
     """
     first, second, _ = boxes_of(Arguments("giou"), a=a, b=b)
     return shared_fraction(first, second) - empty_fraction(first, second)
@@ -373,8 +373,8 @@ def diou(a: ArrayLike, b: ArrayLike) -> Array:
 
     Example:
       >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
-      >>> print(jaxloss.boxes.diou(a, b))
-      0.3092686
+      >>> print(jaxloss.boxes.diou(a, b).round(4))
+      0.3093
     """
     first, second, _ = boxes_of(Arguments("diou"), a=a, b=b)
     return shared_fraction(first, second) - center_distance(first, second)
@@ -415,8 +415,8 @@ def ciou(a: ArrayLike, b: ArrayLike) -> Array:
 
     Example:
       >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
-      >>> print(jaxloss.boxes.ciou(a, b))
-      0.3055422
+      >>> print(jaxloss.boxes.ciou(a, b).round(4))
+      0.3055
     """
     first, second, _ = boxes_of(Arguments("ciou"), a=a, b=b)
     gap = unshared_fraction(first, second)
