@@ -6,11 +6,11 @@ Batches go through `jax.vmap`. Nothing here is differentiated.
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
+from jaxloss._selection import first, largest, maximum
 from jaxloss.boxes.overlap import Similarity, iou
 
 CHUNK = 8
@@ -155,8 +155,8 @@ def _best(
         overlaps = jnp.where(exist[:, None], overlaps, jnp.full_like(overlaps, -jnp.inf))
         # Computed once: a second computation, fused otherwise, may not equal its own maximum.
         overlaps = lax.optimization_barrier(overlaps)
-        best, rows = _largest(overlaps, 0)
-        overlaps_of, anchors_of = _largest(overlaps, 1)
+        best, rows = maximum(overlaps, 0)
+        overlaps_of, anchors_of = maximum(overlaps, 1)
         peaks = (overlaps == overlaps_of[:, None]) & (overlaps_of[:, None] > 0)
         seen = _Anchors(
             jnp.maximum(seen.overlaps, best),
@@ -215,11 +215,11 @@ def _one_by_one(
     def ask(state: tuple[_Objects, Array]) -> tuple[_Objects, Array]:
         claims, waiting = state
         held, holders = hold(claims)
-        asking = _first(waiting, 0)
+        asking = first(waiting, 0)
         overlaps = similarity(anchors, boxes[asking][None])
         better = (overlaps > held) | ((overlaps == held) & (asking < holders) & (held > 0))
         overlaps = jnp.where(better, overlaps, jnp.zeros_like(overlaps))
-        overlap, anchor = _largest(lax.optimization_barrier(overlaps), 0)
+        overlap, anchor = maximum(lax.optimization_barrier(overlaps), 0)
         taken = jnp.where(overlap > 0, anchor, none)
         mine = numbers == asking
         replaced = (claims.anchors == taken) & (claims.anchors < none)
@@ -239,22 +239,6 @@ def _held(objects: _Objects, holders: Array) -> _Objects:
     holder = holders.at[objects.anchors].get(mode="fill", fill_value=-1)
     held = holder == jnp.arange(objects.anchors.size, dtype=jnp.int32)
     return objects._replace(anchors=jnp.where(held, objects.anchors, holders.size))
-
-
-def _largest(values: Array, axis: int) -> tuple[Array, Array]:
-    """The largest value along `axis` and where it is, ties to the lower index.
-
-    Two reductions: `argmax` is slow on CPU.
-    """
-    largest = jnp.max(values, axis, initial=-jnp.inf)
-    return largest, _first(values == jnp.expand_dims(largest, axis), axis)
-
-
-def _first(mask: Array, axis: int) -> Array:
-    """The first index along `axis` where `mask` is True, the length where nowhere."""
-    length = mask.shape[axis]
-    places = lax.broadcasted_iota(jnp.int32, mask.shape, axis % mask.ndim)
-    return jnp.min(jnp.where(mask, places, length), axis, initial=length)
 
 
 def mine_hard_negatives(
@@ -291,7 +275,8 @@ def mine_hard_negatives(
 
     Differences:
       torchvision's SSD chooses `3 * positives` with a sort, among all anchors that are not
-      positive, and may choose positives where candidates run out; ties are left to the sort.
+      positive; where these run out it takes positives, whose losses then count twice. The original
+      takes candidates below the matching threshold alone: `negative=matches.negative`.
 
     Raises:
       TypeError: an argument is a list, `losses` are not floating point, or a mask is not boolean.
@@ -318,36 +303,4 @@ def mine_hard_negatives(
         positive, candidates = positive & mask, candidates & mask
     ratio, minimum = check.scalar("ratio", ratio, losses), check.scalar("minimum", minimum, losses)
     wanted = jnp.maximum(jnp.floor(ratio * jnp.sum(positive, dtype=losses.dtype)), minimum)
-    available = jnp.sum(candidates, dtype=losses.dtype)
-    count = jnp.clip(wanted, 0, available).astype(jnp.int32)
-
-    order = _integer_order(lax.stop_gradient(losses))
-    order = jnp.where(candidates, order, np.iinfo(order.dtype).min)
-    threshold = _threshold(order, count)
-    above, tied = order > threshold, candidates & (order == threshold)
-    left = count - jnp.sum(above, dtype=jnp.int32)
-    return above | (tied & (jnp.cumsum(tied, dtype=jnp.int32) <= left))
-
-
-def _integer_order(values: Array) -> Array:
-    """Integers in the order of floats, -0 and 0 equal, NaN the largest, the least one left free."""
-    integer = jnp.int64 if values.dtype == jnp.float64 else jnp.int32
-    largest = np.iinfo(integer).max
-    bits = lax.bitcast_convert_type(jnp.where(values == 0, jnp.zeros_like(values), values), integer)
-    return jnp.where(jnp.isnan(values), largest, jnp.where(bits < 0, bits ^ largest, bits))
-
-
-def _threshold(order: Array, count: Array) -> Array:
-    """The largest integer that `count` of `order` reach, bit by bit: sorting is slow on CPU."""
-    bits = np.iinfo(order.dtype).bits
-    one = jnp.ones((), order.dtype)
-
-    def refine(step: Array, threshold: Array) -> Array:
-        # The first step adds the sign bit to the least integer, which wraps to 0.
-        higher = threshold + lax.shift_left(one, (bits - 1 - step).astype(order.dtype))
-        reached = jnp.sum(order >= higher, dtype=jnp.int32)
-        return jnp.where(reached >= count, higher, threshold)
-
-    start = jnp.full_like(jnp.max(order, initial=0), np.iinfo(order.dtype).min)
-    threshold: Array = lax.fori_loop(0, bits, refine, start)
-    return threshold
+    return largest(losses, wanted.astype(jnp.int32), candidates)

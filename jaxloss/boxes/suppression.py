@@ -7,9 +7,10 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
+from jaxloss._selection import largest, places_of
 from jaxloss.boxes.overlap import Similarity, iou
 
-TILE = 64
+TILE = 128
 
 
 class Selection(NamedTuple):
@@ -68,10 +69,10 @@ def non_max_suppression(
       is not differentiated.
 
     Differences:
-      The same boxes as torchvision's `nms`, which returns as many as remain, without a limit. Its
-      `batched_nms` shifts the boxes of each class apart when there are few, which moves IoU by
-      rounding, and goes wrong for negative coordinates; here classes are compared.
-      `tf.image.non_max_suppression` and torchvision leave ties of scores unstated.
+      The same boxes as torchvision's `nms`, which returns as many as remain, without a limit, and
+      leaves the order of tied scores unstated. Its `batched_nms` moves the boxes of each class
+      apart when there are few, which changes IoU by rounding and goes wrong for negative
+      coordinates; here classes are compared.
 
     Raises:
       TypeError: an argument is a list, `boxes` are not floating point, `classes` are not integers,
@@ -115,23 +116,35 @@ def non_max_suppression(
 
     def select(state: _State) -> _State:
         """Settles the boxes with the best scores among those that remain, a tile of them."""
-        best, tile = lax.top_k(state.remaining, min(TILE, scores.size))
-        selected = jnp.arange(length) < state.number
+        tile, best, looked_at = _best(state.remaining)
+        selected = slots < state.number
         suppressed = jnp.any(suppresses(state.indices, tile) & selected[:, None], 0)
         kept = _greedy((best > -jnp.inf) & ~suppressed, suppresses(tile, tile))
         places = jnp.where(kept, state.number + jnp.cumsum(kept, dtype=jnp.int32) - 1, length)
+        remaining = jnp.where(looked_at, jnp.full_like(scores, -jnp.inf), state.remaining)
         return _State(
-            state.remaining.at[tile].set(-jnp.inf),
+            remaining,
             state.indices.at[places].set(tile, mode="drop"),
             state.number + jnp.sum(kept, dtype=jnp.int32),
-            jnp.min(best, initial=jnp.inf) > -jnp.inf,
+            jnp.any(remaining > -jnp.inf),
         )
 
+    slots = jnp.arange(length, dtype=jnp.int32)
     any_left = jnp.any(remaining > -jnp.inf)
     none = jnp.zeros_like(any_left, jnp.int32)
     state = _State(remaining, jnp.zeros_like(none, shape=(length,)), none, any_left)
     state = lax.while_loop(lambda s: s.any_left & (s.number < length), select, state)
-    return Selection(state.indices, jnp.arange(length) < state.number)
+    return Selection(state.indices, slots < state.number)
+
+
+def _best(scores: Array) -> tuple[Array, Array, Array]:
+    """The indices and scores of a tile of the best scores, best first, and which they are."""
+    length = min(TILE, scores.size)
+    chosen = largest(scores, jnp.int32(length), scores > -jnp.inf)
+    tile = places_of(chosen, length)
+    best = scores.at[tile].get(mode="fill", fill_value=-jnp.inf)
+    order = jnp.argsort(best, descending=True)
+    return tile[order], best[order], chosen
 
 
 def _greedy(free: Array, suppresses: Array) -> Array:
