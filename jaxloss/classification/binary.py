@@ -1,19 +1,15 @@
 """Elementwise losses of one logit, or one probability, against yes, no, or something between."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
-from jaxloss._numerics import (
-    half_steps_of,
-    logistic_cost,
-    logistic_focus,
-    logit,
-    settled,
-    weighted,
-)
+from jaxloss._derivatives import elementwise, weighted
+from jaxloss._logistic import known_number, logistic_cost, logistic_focus, logit
 
 
 def sigmoid_binary_cross_entropy(
@@ -68,7 +64,7 @@ def sigmoid_binary_cross_entropy(
     positive = y
     if positive_weight is not None:
         positive = check.parameter("positive_weight", positive_weight, x) * y
-    return keep(mask, settled(logistic_cost(logit(x), positive, 1 - y)))
+    return keep(mask, elementwise(_cross_entropy)(x, positive, 1 - y))
 
 
 def sigmoid_focal_loss(
@@ -129,13 +125,12 @@ def sigmoid_focal_loss(
     """
     check = Arguments("sigmoid_focal_loss")
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
-    exponent = check.parameter("gamma", gamma, x)
-    focus = logistic_focus(logit(x), y, exponent, half_steps_of(gamma))
-    losses = focus * logistic_cost(logit(x), y, 1 - y)
+    weight = jnp.ones_like(x)
     if alpha is not None:
         alpha = check.parameter("alpha", alpha, x)
-        losses = (alpha * y + (1 - alpha) * (1 - y)) * losses
-    return keep(mask, settled(losses))
+        weight = alpha * y + (1 - alpha) * (1 - y)
+    focal = elementwise(functools.partial(_focal, known_number(gamma)))
+    return keep(mask, focal(x, y, check.parameter("gamma", gamma, x), weight))
 
 
 def binary_cross_entropy(
@@ -179,7 +174,16 @@ def binary_cross_entropy(
     """
     check = Arguments("binary_cross_entropy")
     p, y, mask = _logits_and_labels(check, "probabilities", probabilities, labels, where)
-    return keep(mask, settled(_probability_cost(p, y)))
+    return keep(mask, elementwise(_probability_cost)(p, y))
+
+
+def _cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
+    return logistic_cost(logit(x), positive, negative)
+
+
+def _focal(known: float | None, x: Array, y: Array, gamma: Array, weight: Array) -> Array:
+    focus = logistic_focus(logit(x), y, gamma, known)
+    return weight * focus * logistic_cost(logit(x), y, 1 - y)
 
 
 @jax.custom_jvp

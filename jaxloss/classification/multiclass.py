@@ -11,14 +11,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide, keep
-from jaxloss._numerics import (
-    Logit,
-    difference,
-    half_steps_of,
-    logistic_cost,
-    logistic_focus,
-    weighted,
-)
+from jaxloss._derivatives import weighted
+from jaxloss._logistic import Logit, known_number, logistic_cost, logistic_focus
+from jaxloss._numerics import difference
 
 Axis = int | tuple[int, ...]
 
@@ -240,7 +235,7 @@ def softmax_focal_loss(
     rows, target = _labelled(check, x, labels, axis, where, ignore_label)
     log_odds = _log_odds(rows.x, target.at, rows.axis)
     exponent = check.scalar("gamma", gamma, x)
-    focus = logistic_focus(log_odds, jnp.zeros_like(exponent), exponent, half_steps_of(gamma))
+    focus = logistic_focus(log_odds, jnp.zeros_like(exponent), exponent, known_number(gamma))
     losses = focus * _cost(log_odds)
     if alpha is not None and jnp.ndim(alpha) == 0:
         losses = check.scalar("alpha", alpha, x) * losses

@@ -1,0 +1,65 @@
+"""Rules that give a loss its derivatives."""
+
+import functools
+import operator
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
+
+
+def weighted(slopes: tuple[Array, ...], tangents: tuple[Array, ...]) -> Array:
+    """The sum of slopes times tangents, over the tangents that are not known to be 0."""
+    pairs = zip(slopes, tangents, strict=True)
+    terms = [slope * tangent for slope, tangent in pairs if not isinstance(tangent, SymbolicZero)]
+    return functools.reduce(operator.add, terms)
+
+
+def elementwise(loss: Callable[..., Array]) -> Callable[..., Array]:
+    """`loss`, a function of arrays that broadcast, whose value and slopes need one pass over them.
+
+    Plain differentiation of a loss with exponentials keeps them between its value and its slopes:
+    on a GPU that is 3 to 5 times the memory traffic of the inputs and the gradient, and full-size
+    temporaries. So the slopes start from the inputs again. A TPU fuses both into one kernel that
+    is bound by arithmetic, and shares what they share. This is the one place where platforms
+    differ; every transformation, and export for several platforms at once, passes through it.
+    """
+
+    @jax.custom_jvp
+    def function(*inputs: Array) -> Array:
+        return _settled(loss(*inputs))
+
+    def value_and_slopes(
+        again: Callable[[Array], Array], first: Array, *others: Array
+    ) -> tuple[Array, tuple[Array, ...]]:
+        value, pull = jax.vjp(loss, again(first), *others)
+        return _settled(loss(first, *others)), pull(jnp.ones_like(value))
+
+    def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+        value, slopes = lax.platform_dependent(
+            *jnp.broadcast_arrays(*primals),
+            tpu=functools.partial(value_and_slopes, lambda x: x),
+            default=functools.partial(value_and_slopes, _unmerged),
+        )
+        return value, weighted(slopes, tangents)
+
+    function.defjvp(jvp, symbolic_zeros=True)
+    return function
+
+
+def _unmerged(x: Array) -> Array:
+    """`x` in a text that no compiler takes for `x`, so that it computes twice what follows."""
+    return jnp.maximum(x, np.finfo(x.dtype).min)
+
+
+def _settled(losses: Array) -> Array:
+    """`losses`, unchanged.
+
+    XLA for CPUs hands arithmetic that ends in a sum to a library that does one operation at a
+    time over whole arrays, several times as slow here; it does not look behind a rounding.
+    """
+    precision = np.finfo(losses.dtype)
+    return lax.reduce_precision(losses, precision.nexp, precision.nmant)
