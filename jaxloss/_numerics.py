@@ -58,7 +58,7 @@ def inverse_power_of_two(x: Array) -> Array:
     Multiplying by it is exact, and brings |x| into [1, 2): what is divided afterwards can neither
     overflow nor underflow, nor can its derivatives, which JAX writes with 1/x**2 and 1/x**3.
     """
-    exponent, mask, bias = _exponent(x)
+    exponent, _, bias = _exponent(x)
     return jnp.where(exponent > 0, _power(2 * bias - exponent, x), jnp.zeros((), x.dtype))
 
 

@@ -18,8 +18,10 @@ from jaxloss._arguments import Arguments, broadcast_shape, hide
 from jaxloss._numerics import (
     angle,
     inverse_power_of_two,
+    inverse_root_of_power_of_two,
     larger,
     logarithm,
+    quotient,
     ratio,
     relu,
     smaller,
@@ -61,21 +63,20 @@ def axis_of(low: Array, high: Array, target_low: Array, target_high: Array) -> A
     )
 
 
-def relative(axis: Axis) -> Axis:
-    """`axis` by a power of two, so that the enclosing side is in [1, 2), with inverted sides 0.
+def relative(axis: Axis, unit: Array) -> Axis:
+    """`axis` times a power of two, with inverted sides 0.
 
-    Where both boxes are one and the same point all sides are 1, and drop out of every ratio of
-    areas: the limit of both boxes thickened equally.
+    The unit is 0 where both boxes are one and the same point; there all sides are 1, which drop out
+    of every ratio of areas: the limit of both boxes thickened equally.
     """
-    scale = inverse_power_of_two(axis.enclosing)
-    point = (scale == 0).astype(scale.dtype)
+    point = (unit == 0).astype(unit.dtype)
     return Axis(
-        prediction=relu(axis.prediction) * scale + point,
-        target=relu(axis.target) * scale + point,
-        shared=axis.shared * scale + point,
-        enclosing=axis.enclosing * scale + point,
-        low=axis.low * scale,
-        high=axis.high * scale,
+        prediction=relu(axis.prediction) * unit + point,
+        target=relu(axis.target) * unit + point,
+        shared=axis.shared * unit + point,
+        enclosing=axis.enclosing * unit + point,
+        low=axis.low * unit,
+        high=axis.high * unit,
     )
 
 
@@ -133,17 +134,15 @@ def _rounded(values: Array) -> Array:
 @term
 def shared_fraction(x: Axis, y: Axis) -> Array:
     """IoU, relatively accurate near 0 and exactly 1 where nothing is unshared."""
-    shared, unshared, union, _ = _areas(relative(x), relative(y))
-    close = shared > unshared
-    fraction = ratio(jnp.where(close, unshared, shared), union)
+    fraction, close = _smaller_fraction(x, y)
     return jnp.where(close, 1 - fraction, fraction)
 
 
 @term
 def unshared_fraction(x: Axis, y: Axis) -> Array:
     """1 - IoU to the last digit, from edge differences: nothing cancels in converged boxes."""
-    _, unshared, union, apart = _areas(relative(x), relative(y))
-    return jnp.where(apart, jnp.ones_like(union), ratio(unshared, union))
+    fraction, close = _smaller_fraction(x, y)
+    return jnp.where(close, fraction, 1 - fraction)
 
 
 @term
@@ -152,13 +151,12 @@ def negative_log_fraction(x: Axis, y: Axis) -> Array:
 
     The overlap of slivers is below the smallest number long before its logarithm reaches 100.
     """
-    shared, unshared, union, apart = _areas(relative(x), relative(y))
-    close = shared > unshared
-    near = -jnp.log1p(-ratio(jnp.where(close, unshared, jnp.zeros_like(unshared)), union))
-    one = jnp.ones_like(union)
-    far = logarithm(jnp.where(close | apart, one, union))
-    for side in (x, y):
-        unit = inverse_power_of_two(side.enclosing)
+    units, apart = _units(x, y)
+    shared, unshared, union = _areas(*map(relative, (x, y), units))
+    close, one = shared > unshared, jnp.ones_like(shared)
+    near = -jnp.log1p(-jnp.where(close, unshared, 0 * one) / jnp.where(apart, one, union))
+    far = jnp.log(jnp.where(close | apart, one, union))
+    for side, unit in zip((x, y), units, strict=True):
         known = close | apart | (unit == 0)
         far -= logarithm(jnp.where(known, one, side.shared), jnp.where(known, one, unit))
     loss = near + far
@@ -168,12 +166,12 @@ def negative_log_fraction(x: Axis, y: Axis) -> Array:
 @term
 def empty_fraction(x: Axis, y: Axis) -> Array:
     """(C - U) / C: how much of the enclosing box neither box covers."""
-    x, y = relative(x), relative(y)
+    x, y = (relative(axis, inverse_power_of_two(axis.enclosing)) for axis in (x, y))
     (across, target_across), (up, target_up) = _overhangs(x), _overhangs(y)
     corners = across * target_up + target_across * up
     enclosing = x.enclosing * y.enclosing
     between = enclosing - (x.prediction * y.prediction + x.target * y.target)
-    return jnp.where(_apart(x, y), between, corners) / enclosing
+    return quotient(jnp.where(_apart(x, y), between, corners), enclosing)
 
 
 @term
@@ -182,9 +180,8 @@ def center_distance(x: Axis, y: Axis) -> Array:
     scale = inverse_power_of_two(larger(x.enclosing, y.enclosing))
     across, up = (0.5 * scale * (side.low + side.high) for side in (x, y))
     diagonal = jnp.square(x.enclosing * scale) + jnp.square(y.enclosing * scale)
-    return (jnp.square(across) + jnp.square(up)) / jnp.where(
-        scale == 0, jnp.ones_like(diagonal), diagonal
-    )
+    diagonal = jnp.where(scale == 0, jnp.ones_like(diagonal), diagonal)
+    return quotient(jnp.square(across) + jnp.square(up), diagonal)
 
 
 @term
@@ -228,14 +225,37 @@ def _overhangs(axis: Axis) -> tuple[Array, Array]:
     )
 
 
-def _areas(x: Axis, y: Axis) -> tuple[Array, Array, Array, Array]:
-    """Areas that both boxes cover, that only one does, and their sum; 1 where boxes are apart."""
+def _units(x: Axis, y: Axis) -> tuple[tuple[Array, Array], Array]:
+    """Powers of two by which the larger of two overlapping boxes has an area of order 1.
+
+    Each also is the least that keeps an axis in range, so that second derivatives stay there too,
+    even of slivers that cross; and whether the boxes are apart.
+    """
+    units = inverse_power_of_two(x.enclosing), inverse_power_of_two(y.enclosing)
+    across, up = map(relative, lax.stop_gradient((x, y)), units)
+    area = jnp.maximum(across.prediction * up.prediction, across.target * up.target)
+    balance = inverse_root_of_power_of_two(area)
+    apart = _apart(across, up) | (balance == 0)
+    balance = jnp.where(apart, jnp.ones_like(balance), balance)
+    return (units[0] * balance, units[1] * balance), apart
+
+
+def _areas(x: Axis, y: Axis) -> tuple[Array, Array, Array]:
+    """Areas that both overlapping boxes cover, that only one does, and their sum."""
     (across, target_across), (up, target_up) = _overhangs(x), _overhangs(y)
     shared = x.shared * y.shared
     unshared = across * y.prediction + target_across * y.target + x.shared * (up + target_up)
-    apart = _apart(x, y)
-    union = jnp.where(apart, jnp.ones_like(shared), shared + unshared)
-    return shared, unshared, union, apart
+    return shared, unshared, shared + unshared
+
+
+def _smaller_fraction(x: Axis, y: Axis) -> tuple[Array, Array]:
+    """The smaller of IoU and 1 - IoU, and whether that is 1 - IoU; the other cannot be exact."""
+    units = inverse_power_of_two(x.enclosing), inverse_power_of_two(y.enclosing)
+    shared, unshared, union = _areas(*map(relative, (x, y), units))
+    close = shared > unshared
+    union = jnp.where(shared <= 0, jnp.ones_like(union), union)
+    scale = inverse_power_of_two(union)
+    return quotient(jnp.where(close, unshared, shared) * scale, union * scale), close
 
 
 def boxes_of(
