@@ -71,8 +71,7 @@ ROWS = [
         name="detection.ssd_loss",
         settings=(
             {},
-            {"box_loss": jaxloss.giou_loss, "minimum_negatives": 2.0},
-            {"box_loss": jaxloss.ciou_loss, "force_match": "bipartite", "negative_ratio": 1.0},
+            {"box_loss": jaxloss.giou_loss, "minimum_negatives": 2, "force_match": "bipartite"},
             {"positive_threshold": 0.4, "negative_threshold": 0.2, "force_match": None},
         ),
         hyperparameters={
@@ -85,8 +84,7 @@ ROWS = [
         name="detection.retinanet_loss",
         settings=(
             {},
-            {"box_loss": jaxloss.diou_loss, "alpha": None, "gamma": 1.5},
-            {"delta_loss": partial(jaxloss.smooth_l1_loss, beta=1 / 9), "force_match": "last"},
+            {"box_loss": jaxloss.diou_loss, "alpha": None, "gamma": 1.5, "force_match": "last"},
         ),
         hyperparameters={
             "alpha": (0.1, 0.25, 0.6),
