@@ -83,9 +83,9 @@ def match_anchors(
       anchor is negative. The objects are taken in chunks, so that no `[A, G]` array exists.
 
     Edge cases:
-      Objects that overlap no anchor claim none. A NaN in an anchor, or in an object that is not
-      masked, makes the overlaps it enters NaN: an anchor with such a one is neither positive nor
-      negative. Not differentiated: the gradient of `overlaps` is 0.
+      Objects that overlap no anchor claim none. A NaN is not lost: where an anchor has one, or an
+      object that is not masked, overlaps are NaN and anchors positive, with that object, so that
+      losses of them are NaN. Not differentiated: the gradient of `overlaps` is 0.
 
     Differences:
       `"last"` is torchvision's `SSDMatcher`, `"own"` its `Matcher` with
@@ -125,22 +125,39 @@ def match_anchors(
         check.option("force_match", force_match, options, "or None to force none")
 
     best, objects = _best(anchors, boxes, exists, similarity)
-    if force_match == "last":
-        claims = _last_to_claim(objects, anchors.shape[0])
-    elif force_match == "bipartite":
-        claims = _one_by_one(objects, anchors, boxes, similarity)
-    else:
-        claims = _Objects(jnp.full_like(objects.anchors, anchors.shape[0]), objects.overlaps)
-    forced = best.tied if force_match == "own" else jnp.zeros_like(best.tied)
-    positive = forced | (best.overlaps >= positive_threshold)
-    positive = positive.at[claims.anchors].set(True, mode="drop")
-    numbers = jnp.arange(boxes.shape[0], dtype=jnp.int32)
-    overlaps = jnp.where(best.overlaps == -jnp.inf, jnp.zeros_like(best.overlaps), best.overlaps)
-    return Matches(
-        indices=best.indices.at[claims.anchors].set(numbers, mode="drop"),
-        overlaps=overlaps.at[claims.anchors].set(claims.overlaps, mode="drop"),
+    claims = _claims(force_match, objects, anchors, boxes, similarity)
+    positive = best.overlaps >= positive_threshold
+    if force_match == "own":
+        positive = positive | best.tied
+    matches = Matches(
+        indices=best.indices,
+        overlaps=jnp.where(best.overlaps > -jnp.inf, best.overlaps, jnp.zeros_like(best.overlaps)),
         positive=positive,
         negative=~positive & (best.overlaps < negative_threshold),
+    )
+    return _with_nan(anchors, boxes, _with_claims(claims, matches))
+
+
+def _with_claims(claims: _Objects, matches: Matches) -> Matches:
+    """`matches`, but positive with the object that claimed it, wherever one did."""
+    numbers = jnp.arange(claims.anchors.size, dtype=jnp.int32)
+    return Matches(
+        indices=matches.indices.at[claims.anchors].set(numbers, mode="drop"),
+        overlaps=matches.overlaps.at[claims.anchors].set(claims.overlaps, mode="drop"),
+        positive=matches.positive.at[claims.anchors].set(True, mode="drop"),
+        negative=matches.negative.at[claims.anchors].set(False, mode="drop"),
+    )
+
+
+def _with_nan(anchors: Array, boxes: Array, matches: Matches) -> Matches:
+    """`matches`, but positive with the NaN object, or the NaN anchor, wherever there is one."""
+    unknown = jnp.any(jnp.isnan(boxes), -1)
+    lost = jnp.any(jnp.isnan(anchors), -1) | jnp.any(unknown)
+    return Matches(
+        indices=jnp.where(jnp.any(unknown), first(unknown, 0), matches.indices),
+        overlaps=jnp.where(lost, jnp.nan, matches.overlaps),
+        positive=matches.positive | lost,
+        negative=matches.negative & ~lost,
     )
 
 
@@ -152,7 +169,9 @@ def _best(
     def look(seen: _Anchors, chunk: tuple[Array, Array, Array]) -> tuple[_Anchors, _Objects]:
         numbers, some, exist = chunk
         overlaps = similarity(anchors[None], some[:, None])
-        overlaps = jnp.where(exist[:, None], overlaps, jnp.full_like(overlaps, -jnp.inf))
+        # Not NaN, since maxima of it differ between backends.
+        known = exist[:, None] & (overlaps > -jnp.inf)
+        overlaps = jnp.where(known, overlaps, jnp.full_like(overlaps, -jnp.inf))
         # Computed once: a second computation, fused otherwise, may not equal its own maximum.
         overlaps = lax.optimization_barrier(overlaps)
         best, rows = maximum(overlaps, 0)
@@ -183,6 +202,21 @@ def _best(
     best, objects = lax.scan(look, start, chunks)
     anchors_of, overlaps = (array.reshape(-1)[:total] for array in objects)
     return best, _Objects(jnp.where(overlaps > 0, anchors_of, anchors.shape[0]), overlaps)
+
+
+def _claims(
+    force_match: ForceMatch,
+    objects: _Objects,
+    anchors: Array,
+    boxes: Array,
+    similarity: Similarity,
+) -> _Objects:
+    """The anchors that objects have for themselves, given the best one of each."""
+    if anchors.size and boxes.size and force_match == "last":
+        return _last_to_claim(objects, anchors.shape[0])
+    if anchors.size and boxes.size and force_match == "bipartite":
+        return _one_by_one(objects, anchors, boxes, similarity)
+    return objects._replace(anchors=jnp.full_like(objects.anchors, anchors.shape[0]))
 
 
 def _last_to_claim(objects: _Objects, anchors: int) -> _Objects:
@@ -303,4 +337,5 @@ def mine_hard_negatives(
         positive, candidates = positive & mask, candidates & mask
     ratio, minimum = check.scalar("ratio", ratio, losses), check.scalar("minimum", minimum, losses)
     wanted = jnp.maximum(jnp.floor(ratio * jnp.sum(positive, dtype=losses.dtype)), minimum)
+    wanted = jnp.minimum(wanted, losses.size)
     return largest(losses, wanted.astype(jnp.int32), candidates)

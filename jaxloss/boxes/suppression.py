@@ -105,6 +105,9 @@ def non_max_suppression(
         boxes, scores = hide(mask[:, None], boxes)[0], jnp.where(mask, scores, -jnp.inf)
     boxes, scores = lax.stop_gradient((boxes, scores))
 
+    if not scores.size:
+        return Selection(jnp.zeros(length, jnp.int32), jnp.zeros(length, bool))
+
     usable = (scores > lowest) & ~jnp.any(jnp.isnan(boxes), -1)
     remaining = jnp.where(usable, scores, -jnp.inf)
 
