@@ -1,7 +1,6 @@
 # Each target makes its own .venv and installs what it needs; nothing has to be done by hand.
 PYTHON ?= python3
 BIN := .venv/bin
-ZOO ?= sample
 ARGS ?=
 
 .PHONY: demo test bench peers lint docs doctest smoke notebooks clean
@@ -10,7 +9,7 @@ demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
 	$(BIN)/python notebooks/tree_detection.py $(ARGS)
 
 test: .venv/.test  ## the laws over every function, and each room's own tests
-	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup --zoo $(ZOO) $(ARGS)
+	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup $(ARGS)
 
 bench: .venv/.bench  ## print the tables of the README: speed, and what other libraries get wrong
 	$(BIN)/python -m bench.speed $(ARGS)

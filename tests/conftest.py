@@ -16,8 +16,19 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--zoo",
-        choices=("sample", "all"),
-        default="sample",
-        help="how many of the edge inputs the totality law runs over",
+        "--thorough",
+        action="store_true",
+        help="run the whole zoo of edge inputs, every dtype and every setting, not a sample",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "thorough: left out unless --thorough is given")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--thorough"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("thorough")]

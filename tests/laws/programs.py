@@ -16,11 +16,10 @@ Named = dict[str, Any]
 
 
 class First(NamedTuple):
-    """Value, the `wave` of the value pulled back, and the `wave` of the inputs pushed forward."""
+    """Value, and the `wave` of the value pulled back."""
 
     value: Tree
     gradient: Named
-    tangent: list[jax.Array]
 
 
 class Second(NamedTuple):
@@ -58,8 +57,13 @@ def value(row: Row, setting: Mapping[str, Any]) -> Callable[[Named], Tree]:
 
 
 def first(row: Row, setting: Mapping[str, Any]) -> Callable[[Named], First]:
-    """Value and both first derivatives."""
+    """Value and gradient."""
     return _jitted(_first, row, setting)
+
+
+def tangent(row: Row, setting: Mapping[str, Any]) -> Callable[[Named], list[jax.Array]]:
+    """The `wave` of the inputs pushed forward, for the floating-point leaves of the result."""
+    return _jitted(_tangent, row, setting)
 
 
 def second(row: Row, setting: Mapping[str, Any]) -> Callable[[Named], Second]:
@@ -78,26 +82,35 @@ def _value(row: Row, setting: Named, arrays: Named) -> Tree:
     return row.batched(**setting)(**arrays)
 
 
-def _losses(row: Row, setting: Named, arrays: Named) -> tuple[Callable[[Named], list[Any]], Named]:
-    active, passive = split(row, arrays)
-    return lambda active: floats(row.batched(**setting)(**active, **passive)), active
-
-
-def _gradient(losses: Callable[[Named], list[Any]], active: Named) -> Named:
-    values, pull = jax.vjp(losses, active)
-    return pull([wave(leaf) for leaf in values])[0]
-
-
 def _first(row: Row, setting: Named, arrays: Named) -> First:
-    losses, active = _losses(row, setting, arrays)
-    _, tangent = jax.jvp(losses, (active,), (jax.tree.map(wave, active),))
-    return First(_value(row, setting, arrays), _gradient(losses, active), tangent)
+    active, passive = split(row, arrays)
+    gradient, result = _gradient(row, setting, passive, active)
+    return First(result, gradient)
 
 
 def _second(row: Row, setting: Named, arrays: Named) -> Second:
-    losses, active = _losses(row, setting, arrays)
-    gradient, hvp = jax.jvp(partial(_gradient, losses), (active,), (jax.tree.map(wave, active),))
-    return Second(_value(row, setting, arrays), gradient, hvp)
+    active, passive = split(row, arrays)
+    function = partial(_gradient, row, setting, passive)
+    direction = jax.tree.map(wave, active)
+    gradient, hvp, result = jax.jvp(function, (active,), (direction,), has_aux=True)
+    return Second(result, gradient, hvp)
+
+
+def _tangent(row: Row, setting: Named, arrays: Named) -> list[jax.Array]:
+    active, passive = split(row, arrays)
+    direction = jax.tree.map(wave, active)
+    return jax.jvp(lambda a: floats(_value(row, setting, a | passive)), (active,), (direction,))[1]
+
+
+def _gradient(row: Row, setting: Named, passive: Named, active: Named) -> tuple[Named, Tree]:
+    """The `wave` of the value pulled back, and the value."""
+
+    def losses(active: Named) -> tuple[list[jax.Array], Tree]:
+        result = _value(row, setting, active | passive)
+        return floats(result), result
+
+    values, pull, result = jax.vjp(losses, active, has_aux=True)
+    return pull([wave(leaf) for leaf in values])[0], result
 
 
 def on_host(tree: Tree) -> Tree:

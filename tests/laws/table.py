@@ -27,21 +27,21 @@ LAWS = {
 
 
 def held(law: str, *, every_setting: bool = False) -> pytest.MarkDecorator:
-    """Parametrises a test with `row` and `setting` over the functions held to `law`."""
+    """Parametrises a test with `row` and `setting` over the functions held to `law`.
+
+    Settings after the first are left to thorough runs.
+    """
     return pytest.mark.parametrize(("row", "setting"), list(_parameters(law, every_setting)))
 
 
 def _parameters(law: str, every_setting: bool) -> Iterator[object]:
-    for row in ROWS:
-        if row.kind not in LAWS[law] or law in row.exempt:
-            continue
+    for row in rows_of(law):
         for index, setting in enumerate(row.settings if every_setting else row.settings[:1]):
-            yield pytest.param(
-                row,
-                setting,
-                id=f"{row.name}-{index}" if index else row.name,
-                marks=pytest.mark.xdist_group(row.name),
-            )
+            marks = [pytest.mark.xdist_group(row.name)]
+            name = f"{row.name}-{index}" if index else row.name
+            if index:
+                marks.append(pytest.mark.thorough)
+            yield pytest.param(row, setting, id=name, marks=marks)
 
 
 def rows_of(law: str) -> list[Row]:

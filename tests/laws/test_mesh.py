@@ -12,13 +12,16 @@ from jax.sharding import PartitionSpec as P
 from tests.laws.programs import first, on_host, value
 from tests.laws.table import held
 
-TYPES = {"explicit": AxisType.Explicit, "auto": AxisType.Auto}
+TYPES = [
+    pytest.param(AxisType.Explicit, id="explicit"),
+    pytest.param(AxisType.Auto, id="auto", marks=pytest.mark.thorough),
+]
 
 
 @held("mesh")
 @pytest.mark.parametrize("axes", TYPES)
 def test_a_sharded_batch_needs_no_communication(row, setting, axes):
-    mesh = jax.make_mesh((8,), ("batch",), axis_types=(TYPES[axes],))
+    mesh = jax.make_mesh((8,), ("batch",), axis_types=(axes,))
     specs = {name: P() if name in row.shared else P("batch") for name in row.arrays}
     compiled = _check(row, setting, mesh, specs)
     assert not re.findall(r" (all-gather|all-to-all|collective-permute)", compiled)
@@ -29,7 +32,7 @@ def test_a_sharded_batch_needs_no_communication(row, setting, axes):
 def test_sharded_classes_need_only_all_reduces(row, setting, axes):
     if not row.class_axis:
         return
-    mesh = jax.make_mesh((2, 4), ("batch", "classes"), axis_types=(TYPES[axes],) * 2)
+    mesh = jax.make_mesh((2, 4), ("batch", "classes"), axis_types=(axes,) * 2)
     specs = {
         name: P("batch", *_at(row.class_axis[name], array.ndim, "classes"))
         if name in row.class_axis

@@ -12,16 +12,15 @@ from tests.laws.programs import floats, second
 from tests.laws.table import held
 
 SAMPLE = 4096
+SMALL = [pytest.param(d, marks=pytest.mark.thorough) for d in ("bfloat16", "float16")]
 
 
 @held("total", every_setting=True)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", *SMALL])
 def test_finite_where_representable(row, setting, dtype, request):
-    everything = request.config.getoption("--zoo") == "all"
+    everything = request.config.getoption("--thorough")
     if row.zoo is None:
         pytest.fail(f"{row.name} needs a zoo of edge inputs")
-    if dtype != "float32" and not everything:
-        return  # the sample is float32's; test_dtypes runs the other two on the example
     arrays = _representable(row, dtype, _sample(row, row.zoo(), None if everything else SAMPLE))
     found = second(row, setting)(arrays)
     with jax.enable_x64(True):
