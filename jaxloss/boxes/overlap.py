@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
@@ -109,7 +110,7 @@ def term(of_axes: Callable[[Axis, Axis], Array]) -> Callable[[Array, Array], Arr
         ]
         return _rounded(value), sum(products[1:], products[0])
 
-    return of_boxes
+    return jax.jit(of_boxes)
 
 
 def _columns(boxes: Array) -> Columns:
@@ -127,7 +128,7 @@ def _from_columns(columns: Columns) -> Array:
 
 def _rounded(values: Array) -> Array:
     """`values`, kept from being fused into a reduction that XLA's CPU kernels make slow."""
-    information = jnp.finfo(values.dtype)
+    information = np.finfo(values.dtype)
     return lax.reduce_precision(values, information.nexp, information.nmant)
 
 
