@@ -1,21 +1,26 @@
 """Losses of one class of many, or of a distribution over classes; the class axis is reduced."""
 
-import functools
-import math
-from typing import Any, NamedTuple
-
-import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide, keep
-from jaxloss._derivatives import weighted
-from jaxloss._logistic import Logit, known_number, logistic_cost, logistic_focus
-from jaxloss._numerics import difference
-
-Axis = int | tuple[int, ...]
+from jaxloss._logistic import known_number, logistic_focus
+from jaxloss._softmax import distribution_cost, label_cost, log_odds_against
+from jaxloss.classification._rows import (
+    Axis,
+    Rows,
+    Target,
+    axes_of,
+    blank,
+    even_shares,
+    flat,
+    labelled,
+    labels_of,
+    per_class,
+    rows_of,
+    target_of,
+)
 
 
 def softmax_cross_entropy(
@@ -79,13 +84,15 @@ def softmax_cross_entropy(
     """
     check = Arguments("softmax_cross_entropy")
     x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
-    axes = _axes(check, axis, x.ndim)
-    rows = _rows(check, x / check.scalar("temperature", temperature, x), axes, where)
-    smoothing = check.scalar("label_smoothing", label_smoothing, x)
-    y = (1 - smoothing) * _flat(y, axes) + smoothing * _even(rows)
+    axes = axes_of(check, axis, x.ndim)
+    rows = rows_of(check, x / check.scalar("temperature", temperature, x), axes, where)
+    y = flat(y, axes)
+    if known_number(label_smoothing) != 0:
+        smoothing = check.scalar("label_smoothing", label_smoothing, x)
+        y = (1 - smoothing) * y + smoothing * even_shares(rows)
     if class_weights is not None:
-        y = _per_class(check, "class_weights", class_weights, rows) * y
-    return keep(rows.mask, _distribution_cost(rows.x, _blank(rows, y, 0), rows.axis))
+        y = per_class(check, "class_weights", class_weights, rows) * y
+    return keep(rows.mask, distribution_cost(rows.x, blank(rows, y, 0), rows.axis))
 
 
 def softmax_cross_entropy_with_integer_labels(
@@ -155,15 +162,15 @@ def softmax_cross_entropy_with_integer_labels(
     check = Arguments("softmax_cross_entropy_with_integer_labels")
     (x,) = check.floats(logits=logits)
     x = x / check.scalar("temperature", temperature, x)
-    rows, target = _labelled(check, x, labels, axis, where, ignore_label)
-    weights = jnp.ones_like(rows.x)
+    rows, target = labelled(check, x, labels, axis, where, ignore_label)
+    losses = cost = label_cost(log_odds_against(rows.x, target.at, rows.axis))
+    even = even_shares(rows)
     if class_weights is not None:
-        weights = _per_class(check, "class_weights", class_weights, rows)
-    losses = target.pick(weights) * _cost(_log_odds(rows.x, target.at, rows.axis))
-    if not (isinstance(label_smoothing, int | float) and label_smoothing == 0):
+        weights = per_class(check, "class_weights", class_weights, rows)
+        losses, even = target.pick(weights) * cost, weights * even
+    if known_number(label_smoothing) != 0:
         smoothing = check.scalar("label_smoothing", label_smoothing, x)
-        spread = _distribution_cost(rows.x, _blank(rows, weights * _even(rows), 0), rows.axis)
-        losses = (1 - smoothing) * losses + smoothing * spread
+        losses = (1 - smoothing) * losses + smoothing * _spread(rows, target, cost, even)
     return keep(rows.mask, target.known * losses)
 
 
@@ -232,15 +239,15 @@ def softmax_focal_loss(
     check = Arguments("softmax_focal_loss")
     (x,) = check.floats(logits=logits)
     x = x / check.scalar("temperature", temperature, x)
-    rows, target = _labelled(check, x, labels, axis, where, ignore_label)
-    log_odds = _log_odds(rows.x, target.at, rows.axis)
+    rows, target = labelled(check, x, labels, axis, where, ignore_label)
+    log_odds = log_odds_against(rows.x, target.at, rows.axis)
     exponent = check.scalar("gamma", gamma, x)
     focus = logistic_focus(log_odds, jnp.zeros_like(exponent), exponent, known_number(gamma))
-    losses = focus * _cost(log_odds)
+    losses = focus * label_cost(log_odds)
     if alpha is not None and jnp.ndim(alpha) == 0:
         losses = check.scalar("alpha", alpha, x) * losses
     elif alpha is not None:
-        losses = target.pick(_per_class(check, "alpha", alpha, rows)) * losses
+        losses = target.pick(per_class(check, "alpha", alpha, rows)) * losses
     return keep(rows.mask, target.known * losses)
 
 
@@ -299,10 +306,10 @@ def negative_log_likelihood(
     """
     check = Arguments("negative_log_likelihood")
     (x,) = check.floats(log_probabilities=log_probabilities)
-    rows, target = _labelled(check, x, labels, axis, where, ignore_label)
+    rows, target = labelled(check, x, labels, axis, where, ignore_label)
     losses = -target.pick(rows.x)
     if class_weights is not None:
-        weights = _per_class(check, "class_weights", class_weights, rows)
+        weights = per_class(check, "class_weights", class_weights, rows)
         losses = target.pick(weights) * losses
     return keep(rows.mask, target.known * losses)
 
@@ -348,244 +355,17 @@ def class_weights_of(
     check = Arguments("class_weights_of")
     (weights,) = check.floats(class_weights=class_weights)
     check.shape("class_weights", weights, (None,), "one weight a class")
-    y, counted = _labels(check, labels, check.array("labels", labels).shape, ignore_label)
+    y, counted = labels_of(check, labels, check.array("labels", labels).shape, ignore_label)
     (y,) = hide(counted, y)
-    target = _target(y, weights.shape[0], y.ndim, weights.dtype)
+    target = target_of(y, weights.shape[0], y.ndim, weights.dtype)
     return keep(counted, target.known * target.pick(jnp.expand_dims(weights, range(y.ndim))))
 
 
-class _Rows(NamedTuple):
-    """Logits with their classes along one axis, and what a mask leaves of them.
+def _spread(rows: Rows, target: Target, cost: Array, shares: Array) -> Array:
+    """-sum of shares times log-probabilities, from the cost of the label.
 
-    Attributes:
-      x: the logits; -inf in removed classes, 0 in masked rows.
-      kept: None, or False in removed classes.
-      mask: None, or False in masked rows, in the rank of the result.
-      axis: the axis of the classes, counted from the front.
+    The logits are halved so that the difference of two large ones does not overflow.
     """
-
-    x: Array
-    kept: Array | None
-    mask: Array | None
-    axis: int
-
-
-class _Target(NamedTuple):
-    """The class that each row's label names.
-
-    Attributes:
-      at: True at that class; along the class axis no array of floats is made.
-      known: 1, and NaN where the label names no class that is kept: a factor of every loss.
-      axis: the axis of the classes.
-    """
-
-    at: Array
-    known: Array
-    axis: int
-
-    def pick(self, values: Array) -> Array:
-        """The values at the labels' classes."""
-        return jnp.sum(jnp.where(self.at, values, jnp.zeros((), values.dtype)), self.axis)
-
-
-def _rows(
-    check: Arguments,
-    x: Array,
-    axes: tuple[int, ...],
-    where: ArrayLike | None,
-    counted: Array | None = None,
-) -> _Rows:
-    """`x` as rows of classes without what `where` removes, and what is not `counted`."""
-    kept, mask = None, None
-    axis = axes[0] if len(axes) == 1 else x.ndim - len(axes)
-    if where is not None and jnp.ndim(where) == x.ndim:
-        mask = check.where(where, x.shape, "the logits")
-        kept = None if mask is None else _flat(jnp.broadcast_to(mask, x.shape), axes)
-        mask = None if kept is None else jnp.any(kept, axis)
-    else:
-        mask = check.where(where, _result_shape(x.shape, axes))
-    if counted is not None:
-        mask = counted if mask is None else counted & mask
-    rows = _Rows(_flat(x, axes), kept, mask, axis)
-    return rows._replace(x=_blank(rows, rows.x, -jnp.inf))
-
-
-def _labelled(
-    check: Arguments,
-    x: Array,
-    labels: ArrayLike,
-    axis: Axis,
-    where: ArrayLike | None,
-    ignore_label: ArrayLike | None,
-) -> tuple[_Rows, _Target]:
-    """`x` as rows of classes, and the class that each row's label names."""
-    axes = _axes(check, axis, x.ndim)
-    y, counted = _labels(check, labels, _result_shape(x.shape, axes), ignore_label)
-    rows = _rows(check, x, axes, where, counted)
-    (y,) = hide(rows.mask, y)
-    target = _target(y, rows.x.shape[rows.axis], rows.axis, x.dtype)
-    if rows.kept is None or rows.mask is None:
-        return rows, target
-    at = target.at & rows.kept
-    known = jnp.any(at, rows.axis) | ~rows.mask
-    return rows, _Target(at, _one_or_nan(known, x.dtype), rows.axis)
-
-
-def _labels(
-    check: Arguments, labels: ArrayLike, shape: tuple[int, ...], ignore_label: ArrayLike | None
-) -> tuple[Array, Array | None]:
-    """Labels as signed integers, and where they are not to be ignored."""
-    y = check.labels("labels", labels, shape)
-    y = y.astype(jnp.int64 if y.dtype.itemsize == 8 else jnp.int32)
-    if ignore_label is None:
-        return y, None
-    return y, y != check.labels("ignore_label", ignore_label, ()).astype(y.dtype)
-
-
-def _target(y: Array, classes: int, axis: int, dtype: np.dtype[Any]) -> _Target:
-    shape = tuple(classes if i == axis else 1 for i in range(y.ndim + 1))
-    at = lax.broadcasted_iota(y.dtype, shape, axis) == jnp.expand_dims(y, axis)
-    return _Target(at, _one_or_nan((y >= 0) & (y < classes), dtype), axis)
-
-
-def _one_or_nan(known: Array, dtype: np.dtype[Any]) -> Array:
-    return jnp.where(known, jnp.ones((), dtype), jnp.full((), jnp.nan, dtype))
-
-
-def _blank(rows: _Rows, array: Array, removed: float) -> Array:
-    """`array` with `removed` in removed classes and 0 in masked rows."""
-    if rows.kept is not None:
-        array = jnp.where(rows.kept, array, jnp.full((), removed, array.dtype))
-    if rows.mask is not None:
-        (array,) = hide(jnp.expand_dims(rows.mask, rows.axis), array)
-    return array
-
-
-def _even(rows: _Rows) -> Array:
-    """One over the number of classes in each row, removed ones left out."""
-    kept = jnp.ones((), bool) if rows.kept is None else rows.kept
-    kept = jnp.broadcast_to(kept, rows.x.shape).astype(rows.x.dtype)
-    return kept / jnp.maximum(jnp.sum(kept, rows.axis, keepdims=True), 1)
-
-
-def _per_class(check: Arguments, name: str, values: ArrayLike, rows: _Rows) -> Array:
-    """A vector `[C]` of values along the classes."""
-    array = check.array(name, values)
-    check.shape(name, array, (rows.x.shape[rows.axis],), "one number a class")
-    return check.parameter(name, array, rows.x, rows.axis)
-
-
-def _axes(check: Arguments, axis: Axis | None, rank: int) -> tuple[int, ...]:
-    axes = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    try:
-        return tuple(np.lib.array_utils.normalize_axis_tuple(axes, rank))
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"`{check.function}`: `axis` is {axis}, expected one axis, or a tuple of different "
-            f"axes, of an array of {rank} dimensions"
-        ) from None
-
-
-def _flat(array: Array, axes: tuple[int, ...]) -> Array:
-    """`array` with several class axes made one, the last; one axis stays where it is."""
-    if len(axes) == 1:
-        return array
-    array = jnp.moveaxis(array, axes, range(-len(axes), 0))
-    batch = array.shape[: array.ndim - len(axes)]
-    return array.reshape(*batch, math.prod(array.shape[len(batch) :]))
-
-
-def _result_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(size for axis, size in enumerate(shape) if axis not in axes)
-
-
-def _cost(log_odds: Logit) -> Array:
-    """-log of the label's probability, from the log-odds of being wrong."""
-    zero = jnp.zeros((), log_odds.value.dtype)
-    return logistic_cost(log_odds, zero, zero + 1)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _log_odds(x: Array, at_label: Array, axis: int) -> Logit:
-    """Log-odds of all other classes together against the label's.
-
-    They are a sum over the other classes, never 1 - p; what the difference of the two logits
-    rounds away goes into the decay. Without another class they are the lowest finite number.
-    """
-    highest, masses = _others(x, at_label, axis)
-    label = jnp.sum(jnp.where(at_label, x, jnp.zeros((), x.dtype)), axis)
-    gap, lost = difference(jnp.squeeze(highest, axis), label)
-    total = jnp.sum(masses, axis)
-    value = jnp.maximum(gap + jnp.log(total), np.finfo(x.dtype).min)
-    odds = jnp.exp(gap) * (1 + lost) * total
-    return Logit(value, jnp.where(value > 0, 1 / odds, odds))
-
-
-@_log_odds.defjvp
-def _log_odds_jvp(
-    axis: int, primals: tuple[Array, Array], tangents: tuple[Array, Array]
-) -> tuple[Logit, Logit]:
-    x, at_label = primals
-    log_odds = _log_odds(x, at_label, axis)
-    _, masses = _others(x, at_label, axis)
-    total = jnp.sum(masses, axis, keepdims=True)
-    shares = masses / jnp.where(total > 0, total, jnp.ones_like(total))
-    tangent = jnp.sum(jnp.where(at_label, -jnp.ones((), x.dtype), shares) * tangents[0], axis)
-    return log_odds, Logit(tangent, jnp.zeros_like(tangent))
-
-
-def _others(x: Array, at_label: Array, axis: int) -> tuple[Array, Array]:
-    """The highest logit of the classes other than the label's, and exp(x - highest) of them."""
-    lowest = np.finfo(x.dtype).min
-    highest = jnp.max(jnp.where(at_label, lowest, x), axis, keepdims=True, initial=lowest)
-    highest = lax.stop_gradient(highest)
-    return highest, jnp.exp(jnp.where(at_label, -jnp.inf, x) - highest)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _distribution_cost(x: Array, y: Array, axis: int) -> Array:
-    """-sum y log softmax(x), where a class of label 0 adds 0 whatever its logit."""
-    gaps, rest = _below_highest(x, axis)
-    linear = jnp.sum(jnp.where(y == 0, jnp.zeros((), y.dtype), y * gaps), axis)
-    return linear + jnp.sum(y, axis) * jnp.squeeze(jnp.log1p(rest), axis)
-
-
-def _distribution_cost_jvp(
-    axis: int,
-    primals: tuple[Array, Array],
-    tangents: tuple[Array, Array],
-) -> tuple[Array, Array]:
-    x, y = primals
-    p, n = _softmax(x, axis)
-    gaps, rest = _below_highest(x, axis)
-    others = jnp.sum(y, axis, keepdims=True) - y
-    tangent = weighted((others * p - y * n, gaps + jnp.log1p(rest)), tangents)
-    return _distribution_cost(x, y, axis), jnp.sum(tangent, axis)
-
-
-_distribution_cost.defjvp(_distribution_cost_jvp, symbolic_zeros=True)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _softmax(x: Array, axis: int) -> tuple[Array, Array]:
-    """p = softmax(x) and 1 - p, which at the highest logit is a sum over the other classes."""
-    gaps, rest = _below_highest(x, axis)
-    mass = jnp.exp(-gaps)
-    return mass / (1 + rest), jnp.where(gaps == 0, rest, 1 + rest - mass) / (1 + rest)
-
-
-@_softmax.defjvp
-def _softmax_jvp(
-    axis: int, primals: tuple[Array], tangents: tuple[Array]
-) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    p, n = _softmax(*primals, axis)
-    slope = p * (tangents[0] - jnp.sum(p * tangents[0], axis, keepdims=True))
-    return (p, n), (slope, -slope)
-
-
-def _below_highest(x: Array, axis: int) -> tuple[Array, Array]:
-    """How far each logit is below the highest, and the sum of exp of that, the highest left out."""
-    gaps = jnp.max(x, axis, keepdims=True) - x
-    ties = jnp.sum((gaps == 0).astype(x.dtype), axis, keepdims=True) - 1
-    lower = jnp.where(gaps == 0, jnp.zeros((), x.dtype), jnp.exp(-gaps))
-    return gaps, ties + jnp.sum(lower, axis, keepdims=True)
+    x = 0.5 * blank(rows, rows.x, 0)
+    gaps = jnp.expand_dims(target.pick(x), rows.axis) - x
+    return jnp.sum(shares, rows.axis) * cost + 2 * jnp.sum(shares * gaps, rows.axis)

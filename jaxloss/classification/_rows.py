@@ -1,0 +1,159 @@
+"""Logits as rows of classes, without what a mask removes, and the classes that labels name."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments, hide
+
+Axis = int | tuple[int, ...]
+
+
+class Rows(NamedTuple):
+    """Logits with their classes along one axis, and what a mask leaves of them.
+
+    Attributes:
+      x: the logits; -inf in removed classes, 0 in masked rows.
+      kept: None, or False in removed classes.
+      mask: None, or False in masked rows, in the rank of the result.
+      axis: the axis of the classes, counted from the front.
+    """
+
+    x: Array
+    kept: Array | None
+    mask: Array | None
+    axis: int
+
+
+class Target(NamedTuple):
+    """The class that each row's label names.
+
+    Attributes:
+      at: True at that class; along the class axis no array of floats is made.
+      known: 1, and NaN where the label names no class that is kept: a factor of every loss.
+      axis: the axis of the classes.
+    """
+
+    at: Array
+    known: Array
+    axis: int
+
+    def pick(self, values: Array) -> Array:
+        """The values at the labels' classes."""
+        return jnp.sum(jnp.where(self.at, values, jnp.zeros((), values.dtype)), self.axis)
+
+
+def rows_of(
+    check: Arguments,
+    x: Array,
+    axes: tuple[int, ...],
+    where: ArrayLike | None,
+    counted: Array | None = None,
+) -> Rows:
+    """`x` as rows of classes without what `where` removes, and what is not `counted`."""
+    axis = axes[0] if len(axes) == 1 else x.ndim - len(axes)
+    by_class = where is not None and jnp.ndim(where) == x.ndim
+    kept = check.where(where if by_class else None, x.shape, "the logits")
+    mask = check.where(None if by_class else where, _result_shape(x.shape, axes))
+    if kept is not None:
+        kept = flat(jnp.broadcast_to(kept, x.shape), axes)
+        mask = jnp.any(kept, axis)
+    if counted is not None:
+        mask = counted if mask is None else counted & mask
+    rows = Rows(flat(x, axes), kept, mask, axis)
+    return rows._replace(x=blank(rows, rows.x, -jnp.inf))
+
+
+def labelled(
+    check: Arguments,
+    x: Array,
+    labels: ArrayLike,
+    axis: Axis,
+    where: ArrayLike | None,
+    ignore_label: ArrayLike | None,
+) -> tuple[Rows, Target]:
+    """`x` as rows of classes, and the class that each row's label names."""
+    axes = axes_of(check, axis, x.ndim)
+    y, counted = labels_of(check, labels, _result_shape(x.shape, axes), ignore_label)
+    rows = rows_of(check, x, axes, where, counted)
+    (y,) = hide(rows.mask, y)
+    target = target_of(y, rows.x.shape[rows.axis], rows.axis, x.dtype)
+    if rows.kept is None or rows.mask is None:
+        return rows, target
+    at = target.at & rows.kept
+    known = jnp.any(at, rows.axis) | ~rows.mask
+    return rows, Target(at, _one_or_nan(known, x.dtype), rows.axis)
+
+
+def labels_of(
+    check: Arguments, labels: ArrayLike, shape: tuple[int, ...], ignore_label: ArrayLike | None
+) -> tuple[Array, Array | None]:
+    """Labels as signed integers, and where they are not to be ignored."""
+    y = check.labels("labels", labels, shape)
+    y = y.astype(jnp.int64 if y.dtype.itemsize == 8 else jnp.int32)
+    if ignore_label is None:
+        return y, None
+    return y, y != check.labels("ignore_label", ignore_label, ()).astype(y.dtype)
+
+
+def target_of(y: Array, classes: int, axis: int, dtype: np.dtype[Any]) -> Target:
+    shape = tuple(classes if i == axis else 1 for i in range(y.ndim + 1))
+    at = lax.broadcasted_iota(y.dtype, shape, axis) == jnp.expand_dims(y, axis)
+    return Target(at, _one_or_nan((y >= 0) & (y < classes), dtype), axis)
+
+
+def _one_or_nan(known: Array, dtype: np.dtype[Any]) -> Array:
+    return jnp.where(known, jnp.ones((), dtype), jnp.nan)
+
+
+def blank(rows: Rows, array: Array, removed: float) -> Array:
+    """`array` with `removed` in removed classes and 0 in masked rows."""
+    if rows.kept is not None:
+        array = jnp.where(rows.kept, array, jnp.full((), removed, array.dtype))
+    if rows.mask is not None:
+        (array,) = hide(jnp.expand_dims(rows.mask, rows.axis), array)
+    return array
+
+
+def even_shares(rows: Rows) -> Array:
+    """One over the number of classes in each row, and 0 in removed classes."""
+    if rows.kept is None:
+        shape = [size if i == rows.axis else 1 for i, size in enumerate(rows.x.shape)]
+        return jnp.full(shape, 1 / max(shape[rows.axis], 1), rows.x.dtype)
+    kept = rows.kept.astype(rows.x.dtype)
+    return kept / jnp.maximum(jnp.sum(kept, rows.axis, keepdims=True), 1)
+
+
+def per_class(check: Arguments, name: str, values: ArrayLike, rows: Rows) -> Array:
+    """A vector `[C]` of values along the classes."""
+    array = check.array(name, values)
+    check.shape(name, array, (rows.x.shape[rows.axis],), "one number a class")
+    return check.parameter(name, array, rows.x, rows.axis)
+
+
+def axes_of(check: Arguments, axis: Axis | None, rank: int) -> tuple[int, ...]:
+    axes = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    try:
+        return tuple(np.lib.array_utils.normalize_axis_tuple(axes, rank))
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"`{check.function}`: `axis` is {axis}, expected one axis, or a tuple of different "
+            f"axes, of an array of {rank} dimensions"
+        ) from None
+
+
+def flat(array: Array, axes: tuple[int, ...]) -> Array:
+    """`array` with several class axes made one, the last; one axis stays where it is."""
+    if len(axes) == 1:
+        return array
+    array = jnp.moveaxis(array, axes, range(-len(axes), 0))
+    batch = array.shape[: array.ndim - len(axes)]
+    return array.reshape(*batch, math.prod(array.shape[len(batch) :]))
+
+
+def _result_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for axis, size in enumerate(shape) if axis not in axes)
