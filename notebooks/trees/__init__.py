@@ -1,0 +1,1 @@
+"""What the tree notebook needs beside the losses: data, network, evaluation, pictures."""
