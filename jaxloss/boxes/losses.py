@@ -56,7 +56,7 @@ def iou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.iou_loss(p, t).round(4))
+      >>> print(np.round(jaxloss.iou_loss(p, t), 4))
       [0.6538]
     """
     check = Arguments("iou_loss")
@@ -101,7 +101,7 @@ def log_iou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.log_iou_loss(p, t).round(4))
+      >>> print(np.round(jaxloss.log_iou_loss(p, t), 4))
       [1.0609]
     """
     check = Arguments("log_iou_loss")
@@ -148,7 +148,7 @@ def giou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.giou_loss(p, t).round(4))
+      >>> print(np.round(jaxloss.giou_loss(p, t), 4))
       [0.7872]
     """
     check = Arguments("giou_loss")
@@ -195,7 +195,7 @@ def diou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.diou_loss(p, t).round(4))
+      >>> print(np.round(jaxloss.diou_loss(p, t), 4))
       [0.6907]
     """
     check = Arguments("diou_loss")
@@ -255,9 +255,9 @@ def ciou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(jaxloss.ciou_loss(p, t).round(4))
+      >>> print(np.round(jaxloss.ciou_loss(p, t), 4))
       [0.6945]
-      >>> print(jaxloss.ciou_loss(p, t, minimum_iou=0.5).round(4))
+      >>> print(np.round(jaxloss.ciou_loss(p, t, minimum_iou=0.5), 4))
       [0.6907]
     """
     check = Arguments("ciou_loss")

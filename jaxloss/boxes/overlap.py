@@ -314,7 +314,7 @@ def iou(a: ArrayLike, b: ArrayLike) -> Array:
 
     Example:
       >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
-      >>> print(jaxloss.boxes.iou(a, b).round(4))
+      >>> print(np.round(jaxloss.boxes.iou(a, b), 4))
       0.3462
     """
     first, second, _ = boxes_of(Arguments("iou"), a=a, b=b)
@@ -354,7 +354,7 @@ def giou(a: ArrayLike, b: ArrayLike) -> Array:
 
     Example:
       >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
-      >>> print(jaxloss.boxes.giou(a, b).round(4))
+      >>> print(np.round(jaxloss.boxes.giou(a, b), 4))
       0.2128
     """
     first, second, _ = boxes_of(Arguments("giou"), a=a, b=b)
@@ -394,7 +394,7 @@ def diou(a: ArrayLike, b: ArrayLike) -> Array:
 
     Example:
       >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
-      >>> print(jaxloss.boxes.diou(a, b).round(4))
+      >>> print(np.round(jaxloss.boxes.diou(a, b), 4))
       0.3093
     """
     first, second, _ = boxes_of(Arguments("diou"), a=a, b=b)
@@ -436,7 +436,7 @@ def ciou(a: ArrayLike, b: ArrayLike) -> Array:
 
     Example:
       >>> a, b = jnp.array([1.0, 2.0, 5.0, 7.0]), jnp.array([2.0, 3.0, 7.0, 6.0])
-      >>> print(jaxloss.boxes.ciou(a, b).round(4))
+      >>> print(np.round(jaxloss.boxes.ciou(a, b), 4))
       0.3055
     """
     first, second, _ = boxes_of(Arguments("ciou"), a=a, b=b)
