@@ -26,7 +26,7 @@ lint: .venv/.dev  ## style and types
 docs: .venv/.docs  ## write the reference to site/
 	$(BIN)/pdoc --docformat google --math --output-directory site jaxloss
 
-doctest: .venv/.demo  ## run the README's examples
+doctest: .venv/.demo  ## run the examples of the README
 	JAX_PLATFORMS=cpu $(BIN)/python -m doctest -o NORMALIZE_WHITESPACE README.md
 
 smoke: .venv/.demo .venv/.dev .venv/.test  ## run the notebooks from end to end with a few steps
