@@ -13,8 +13,9 @@ from tests.registry._row import Arrays, Kind, Row, boxes, integers, normal, unif
 ANCHORS = np.concatenate([boxes(19, seed=1), boxes(8, seed=2) + 25.0])
 OBJECTS = boxes(8, 6, seed=3)
 WHERE = np.random.default_rng(4).random((8, 6)) < [[0.8]] * 6 + [[1.0], [0.0]]
-COORDINATES = [0.0, 1e-18, 1e-7, 1e-3, 1.0, 37.0, 640.0, 1e6]
-LOGITS = [0.0, 1e-18, 1.0, -3.0, 30.0, -1e4, 1e30, -1e30]
+COORDINATES = [0.0, 1e-18, 1e-7, 1e-3, 1.0, 37.0, 640.0]
+DELTAS = [0.0, 1e-18, 1e-3, -1.0, 3.0, -30.0]
+LOGITS = [0.0, 1e-18, 1.0, -3.0, 30.0, -1e4]
 
 
 class TotalRow(Row):
@@ -33,18 +34,27 @@ class TotalRow(Row):
 
 
 def zoo() -> Arrays:
-    """Edge boxes, deltas and logits in every image; some objects are anchors themselves."""
-    rng = np.random.default_rng(5)
-    corner = rng.choice(COORDINATES, (64, 3, 2)) * rng.choice([-1, 1], (64, 3, 2))
-    objects = np.concatenate([corner, corner + rng.choice(COORDINATES, (64, 3, 2))], -1)
-    exact = np.broadcast_to(ANCHORS[:3], (64, 3, 4))
+    """Images of edge boxes, deltas and logits, half of them within float16; anchors are objects."""
+    parts = (images(6), images(7, coordinate=1e6, delta=1e18, logit=1e30))
+    both = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {**both, "anchors": ANCHORS}
+
+
+def images(seed: int, coordinate: float = 1e4, delta: float = 1e4, logit: float = 6e4) -> Arrays:
+    rng = np.random.default_rng(seed)
+
+    def choose(values: list[float], largest: float, *shape: int) -> np.ndarray:
+        return rng.choice([*values, largest, -largest], (24, *shape))
+
+    corner = choose(COORDINATES, coordinate, 3, 2)
+    boxes = np.concatenate([corner, corner + np.abs(choose(COORDINATES, coordinate, 3, 2))], -1)
+    exact = np.broadcast_to(ANCHORS[:3], boxes.shape)
     return {
-        "box_deltas": rng.choice([0.0, 1e-18, 1e-3, -1.0, 3.0, -30.0, 1e18], (64, 27, 4)),
-        "class_logits": rng.choice(LOGITS, (64, 27, 4)),
-        "anchors": ANCHORS,
-        "boxes": np.concatenate([objects, exact], 1),
-        "labels": rng.integers(1, 4, (64, 6)).astype(np.int32),
-        "where": rng.random((64, 6)) < 0.9,
+        "box_deltas": choose(DELTAS, delta, 27, 4),
+        "class_logits": choose(LOGITS, logit, 27, 4),
+        "boxes": np.concatenate([boxes, exact], 1),
+        "labels": rng.integers(1, 4, (24, 6)).astype(np.int32),
+        "where": rng.random((24, 6)) < 0.9,
     }
 
 
