@@ -255,8 +255,8 @@ def ciou_loss(
 
     Example:
       >>> p, t = jnp.array([[1.0, 2.0, 5.0, 7.0]]), jnp.array([[2.0, 3.0, 7.0, 6.0]])
-      >>> print(np.round(jaxloss.ciou_loss(p, t), 4))
-      [0.6945]
+      >>> print(np.round(jaxloss.ciou_loss(p, t), 3))
+      [0.694]
       >>> print(np.round(jaxloss.ciou_loss(p, t, minimum_iou=0.5), 4))
       [0.6907]
     """

@@ -118,12 +118,24 @@ def _columns(boxes: Array) -> Columns:
 
 
 def _from_columns(columns: Columns) -> Array:
-    """Columns put together by selection over a leading axis: stacked, they would be copied."""
-    first, second, third, fourth = (column[None] for column in columns)
-    place = lax.broadcasted_iota(jnp.int32, (4, *(1 for _ in first.shape[1:])), 0)
+    """Columns put together by selection, as one pass; stacked or padded they would be several.
+
+    The columns of a TPU's boxes lie one after the other, those of others alternate: a selection
+    that does not follow them costs a copy.
+    """
+    return lax.platform_dependent(
+        *columns, tpu=partial(_selected, axis=0), default=partial(_selected, axis=-1)
+    )
+
+
+def _selected(*columns: Array, axis: int) -> Array:
+    first, second, third, fourth = (jnp.expand_dims(column, axis) for column in columns)
+    shape = [1] * first.ndim
+    shape[axis] = 4
+    place = lax.broadcasted_iota(jnp.int32, shape, axis % first.ndim)
     lower = jnp.where(place == 0, first, second)
     upper = jnp.where(place == 2, third, fourth)
-    return jnp.moveaxis(jnp.where(place < 2, lower, upper), 0, -1)
+    return jnp.moveaxis(jnp.where(place < 2, lower, upper), axis, -1)
 
 
 def _rounded(values: Array) -> Array:
@@ -135,15 +147,13 @@ def _rounded(values: Array) -> Array:
 @term
 def shared_fraction(x: Axis, y: Axis) -> Array:
     """IoU, relatively accurate near 0 and exactly 1 where nothing is unshared."""
-    fraction, close = _smaller_fraction(x, y)
-    return jnp.where(close, 1 - fraction, fraction)
+    return _fractions(_areas(*_enclosed(x, y)))[0]
 
 
 @term
 def unshared_fraction(x: Axis, y: Axis) -> Array:
     """1 - IoU to the last digit, from edge differences: nothing cancels in converged boxes."""
-    fraction, close = _smaller_fraction(x, y)
-    return jnp.where(close, fraction, 1 - fraction)
+    return _fractions(_areas(*_enclosed(x, y)))[1]
 
 
 @term
@@ -152,11 +162,12 @@ def negative_log_fraction(x: Axis, y: Axis) -> Array:
 
     The overlap of slivers is below the smallest number long before its logarithm reaches 100.
     """
-    units, apart = _units(x, y)
-    shared, unshared, union = _areas(*map(relative, (x, y), units))
-    close, one = shared > unshared, jnp.ones_like(shared)
-    near = -jnp.log1p(-jnp.where(close, unshared, 0 * one) / jnp.where(apart, one, union))
-    far = jnp.log(jnp.where(close | apart, one, union))
+    units, apart = _balanced_units(x, y)
+    areas = _areas(relative(x, units[0]), relative(y, units[1]))
+    close, one = areas.shared > areas.unshared, jnp.ones_like(areas.shared)
+    _, gap = _fractions(areas)
+    near = -jnp.log1p(-jnp.where(close, gap, 0 * one))
+    far = jnp.log(jnp.where(close | apart, one, areas.prediction + areas.target - areas.shared))
     for side, unit in zip((x, y), units, strict=True):
         known = close | apart | (unit == 0)
         far -= logarithm(jnp.where(known, one, side.shared), jnp.where(known, one, unit))
@@ -167,12 +178,8 @@ def negative_log_fraction(x: Axis, y: Axis) -> Array:
 @term
 def empty_fraction(x: Axis, y: Axis) -> Array:
     """(C - U) / C: how much of the enclosing box neither box covers."""
-    x, y = (relative(axis, inverse_power_of_two(axis.enclosing)) for axis in (x, y))
-    (across, target_across), (up, target_up) = _overhangs(x), _overhangs(y)
-    corners = across * target_up + target_across * up
-    enclosing = x.enclosing * y.enclosing
-    between = enclosing - (x.prediction * y.prediction + x.target * y.target)
-    return quotient(jnp.where(_apart(x, y), between, corners), enclosing)
+    x, y = _enclosed(x, y)
+    return _empty_fraction(x.enclosing * y.enclosing, _areas(x, y))
 
 
 @term
@@ -213,50 +220,103 @@ def _direction(width: Array, height: Array) -> tuple[Array, Array]:
     return width * scale, height * scale
 
 
-def _apart(x: Axis, y: Axis) -> Array:
-    return jnp.minimum(x.shared, y.shared) <= 0
+def _enclosed(x: Axis, y: Axis) -> tuple[Axis, Axis]:
+    """Both axes relative to their enclosing sides, which are in [1, 2)."""
+    return (
+        relative(x, inverse_power_of_two(x.enclosing)),
+        relative(y, inverse_power_of_two(y.enclosing)),
+    )
+
+
+def _balanced_units(x: Axis, y: Axis) -> tuple[tuple[Array, Array], Array]:
+    """Powers of two by which the larger of overlapping boxes has an area of order 1.
+
+    They keep second derivatives in range even for slivers that cross. Also whether boxes are apart.
+    """
+    across, up = _enclosed(*lax.stop_gradient((x, y)))
+    largest = jnp.maximum(across.prediction * up.prediction, across.target * up.target)
+    balance = inverse_root_of_power_of_two(largest)
+    apart = (jnp.minimum(across.shared, up.shared) <= 0) | (balance == 0)
+    balance = jnp.where(apart, jnp.ones_like(balance), balance)
+    units = (balance * inverse_power_of_two(side.enclosing) for side in (x, y))
+    return tuple(units), apart
+
+
+class Areas(NamedTuple):
+    """Areas of two boxes, of what both cover, and of what only one does.
+
+    The last is a constant under differentiation: it is 0 and has kinks where boxes converge. It
+    makes values exact, and derivatives go through the others.
+    """
+
+    prediction: Array
+    target: Array
+    shared: Array
+    unshared: Array
+    corners: Array
+
+
+def _areas(x: Axis, y: Axis) -> Areas:
+    (across, target_across), (up, target_up) = _overhangs(x), _overhangs(y)
+    return Areas(
+        prediction=x.prediction * y.prediction,
+        target=x.target * y.target,
+        shared=x.shared * y.shared,
+        unshared=lax.stop_gradient(
+            across * y.prediction + target_across * y.target + x.shared * (up + target_up)
+        ),
+        corners=lax.stop_gradient(across * target_up + target_across * up),
+    )
 
 
 def _overhangs(axis: Axis) -> tuple[Array, Array]:
     """How far overlapping boxes stick out of each other: the prediction, and the target."""
     zero = jnp.zeros_like(axis.low)
     return (
-        larger(-axis.low, zero) + larger(axis.high, zero),
-        larger(axis.low, zero) + larger(-axis.high, zero),
+        jnp.maximum(-axis.low, zero) + jnp.maximum(axis.high, zero),
+        jnp.maximum(axis.low, zero) + jnp.maximum(-axis.high, zero),
     )
 
 
-def _units(x: Axis, y: Axis) -> tuple[tuple[Array, Array], Array]:
-    """Powers of two by which the larger of two overlapping boxes has an area of order 1.
-
-    Each also is the least that keeps an axis in range, so that second derivatives stay there too,
-    even of slivers that cross; and whether the boxes are apart.
-    """
-    units = inverse_power_of_two(x.enclosing), inverse_power_of_two(y.enclosing)
-    across, up = map(relative, lax.stop_gradient((x, y)), units)
-    area = jnp.maximum(across.prediction * up.prediction, across.target * up.target)
-    balance = inverse_root_of_power_of_two(area)
-    apart = _apart(across, up) | (balance == 0)
-    balance = jnp.where(apart, jnp.ones_like(balance), balance)
-    return (units[0] * balance, units[1] * balance), apart
+@jax.custom_jvp
+def _fractions(areas: Areas) -> tuple[Array, Array]:
+    """IoU and 1 - IoU, both to the last digit."""
+    apart = areas.shared <= 0
+    union = jnp.where(apart, jnp.ones_like(areas.shared), areas.shared + areas.unshared)
+    gap = areas.unshared / union
+    return areas.shared / union, jnp.where(apart, jnp.ones_like(gap), gap)
 
 
-def _areas(x: Axis, y: Axis) -> tuple[Array, Array, Array]:
-    """Areas that both overlapping boxes cover, that only one does, and their sum."""
-    (across, target_across), (up, target_up) = _overhangs(x), _overhangs(y)
-    shared = x.shared * y.shared
-    unshared = across * y.prediction + target_across * y.target + x.shared * (up + target_up)
-    return shared, unshared, shared + unshared
-
-
-def _smaller_fraction(x: Axis, y: Axis) -> tuple[Array, Array]:
-    """The smaller of IoU and 1 - IoU, and whether that is 1 - IoU; the other cannot be exact."""
-    units = inverse_power_of_two(x.enclosing), inverse_power_of_two(y.enclosing)
-    shared, unshared, union = _areas(*map(relative, (x, y), units))
-    close = shared > unshared
-    union = jnp.where(shared <= 0, jnp.ones_like(union), union)
+@_fractions.defjvp
+def _fractions_jvp(
+    primals: tuple[Areas], tangents: tuple[Areas]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    (areas,), (change,) = primals, tangents
+    iou, gap = _fractions(areas)
+    union = areas.prediction + areas.target - areas.shared
+    union = jnp.where(areas.shared <= 0, jnp.ones_like(union), union)
     scale = inverse_power_of_two(union)
-    return quotient(jnp.where(close, unshared, shared) * scale, union * scale), close
+    growth = (1 + iou) * change.shared - iou * (change.prediction + change.target)
+    slope = (growth * scale) / (union * scale)
+    return (iou, gap), (slope, -slope)
+
+
+@jax.custom_jvp
+def _empty_fraction(enclosing: Array, areas: Areas) -> Array:
+    """(C - U) / C for C of order 1: where boxes overlap, from the corners that neither reaches."""
+    between = enclosing - (areas.prediction + areas.target)
+    return jnp.where(areas.shared <= 0, between, areas.corners) / enclosing
+
+
+@_empty_fraction.defjvp
+def _empty_fraction_jvp(
+    primals: tuple[Array, Areas], tangents: tuple[Array, Areas]
+) -> tuple[Array, Array]:
+    enclosing, areas = primals
+    empty = _empty_fraction(enclosing, areas)
+    change = tangents[1]
+    covered = change.prediction + change.target - change.shared
+    return empty, ((1 - empty) * tangents[0] - covered) / enclosing
 
 
 def boxes_of(
@@ -296,8 +356,8 @@ def iou(a: ArrayLike, b: ArrayLike) -> Array:
       Exactly 1 for identical boxes of any size, points and segments included: where both areas are
       0 the result is the limit of both boxes thickened equally, so that segments on one line have
       the ratio of lengths, and different points 0. An inverted box has area 0. The gradient is 0
-      where the boxes do not overlap, and the mean of both sides' at edges that coincide. A side
-      is taken for 0 below 1e-37 of the pair's extent.
+      where the boxes do not overlap, and the mean of both sides' at edges that coincide. Slivers
+      that cross and are thinner than 1e-19 of their length have no overlap in float32.
 
     Differences:
       torchvision's `box_iou` is NaN for two boxes without area, and takes a box whose sides are
