@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test bench peers lint docs doctest smoke notebooks clean
+.PHONY: demo test thorough bench peers lint docs doctest smoke notebooks clean
 
 demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
 	$(BIN)/python notebooks/tree_detection.py $(ARGS)
 
 test: .venv/.test  ## the laws over every function, and each room's own tests
 	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup $(ARGS)
+
+thorough: .venv/.test  ## every setting and every dtype of every law: minutes more
+	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup --thorough $(ARGS)
 
 bench: .venv/.bench  ## print the tables of the README: speed, and what other libraries get wrong
 	$(BIN)/python -m bench.speed $(ARGS)

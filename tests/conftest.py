@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="run the whole zoo of edge inputs, every dtype and every setting, not a sample",
+        help="run every dtype and every setting of every law, not a sample",
     )
 
 

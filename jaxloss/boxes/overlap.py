@@ -123,9 +123,10 @@ def _from_columns(columns: Columns) -> Array:
     The columns of a TPU's boxes lie one after the other, those of others alternate: a selection
     that does not follow them costs a copy.
     """
-    return lax.platform_dependent(
+    boxes: Array = lax.platform_dependent(
         *columns, tpu=partial(_selected, axis=0), default=partial(_selected, axis=-1)
     )
+    return boxes
 
 
 def _selected(*columns: Array, axis: int) -> Array:
@@ -233,13 +234,13 @@ def _balanced_units(x: Axis, y: Axis) -> tuple[tuple[Array, Array], Array]:
 
     They keep second derivatives in range even for slivers that cross. Also whether boxes are apart.
     """
-    across, up = _enclosed(*lax.stop_gradient((x, y)))
-    largest = jnp.maximum(across.prediction * up.prediction, across.target * up.target)
-    balance = inverse_root_of_power_of_two(largest)
-    apart = (jnp.minimum(across.shared, up.shared) <= 0) | (balance == 0)
+    relative_x, relative_y = _enclosed(*lax.stop_gradient((x, y)))
+    areas = _areas(relative_x, relative_y)
+    balance = inverse_root_of_power_of_two(jnp.maximum(areas.prediction, areas.target))
+    apart = (jnp.minimum(relative_x.shared, relative_y.shared) <= 0) | (balance == 0)
     balance = jnp.where(apart, jnp.ones_like(balance), balance)
-    units = (balance * inverse_power_of_two(side.enclosing) for side in (x, y))
-    return tuple(units), apart
+    across, up = inverse_power_of_two(x.enclosing), inverse_power_of_two(y.enclosing)
+    return (across * balance, up * balance), apart
 
 
 class Areas(NamedTuple):

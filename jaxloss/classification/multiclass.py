@@ -307,7 +307,8 @@ def negative_log_likelihood(
     check = Arguments("negative_log_likelihood")
     (x,) = check.floats(log_probabilities=log_probabilities)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
-    losses = -target.pick(rows.x)
+    # The factor on every class makes the gradient NaN, too, where the label names none.
+    losses = -target.pick(jnp.expand_dims(target.known, rows.axis) * rows.x)
     if class_weights is not None:
         weights = per_class(check, "class_weights", class_weights, rows)
         losses = target.pick(weights) * losses

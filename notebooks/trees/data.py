@@ -40,18 +40,19 @@ def cut(ground: Ground, top: int, left: int, height: int, width: int) -> Ground:
 
 
 def sample(grounds: list[Ground], size: int, random: Generator) -> Ground:
-    """A square around one of the trees, each as likely as another, as it might be seen elsewhere.
+    """A square of ground as it might be seen elsewhere; three of four are around a tree.
 
     Reflection in the diagonal keeps the direction of the sun; no other turn or reflection does.
     """
     counts = np.array([len(ground.boxes) for ground in grounds])
     ground = grounds[random.choice(len(grounds), p=counts / counts.sum())]
-    x1, y1, x2, y2 = ground.boxes[random.integers(len(ground.boxes))]
-    height, width = ground.image.shape[:2]
-    top = np.clip((y1 + y2) / 2 - random.uniform(0.1, 0.9) * size, 0, height - size)
-    left = np.clip((x1 + x2) / 2 - random.uniform(0.1, 0.9) * size, 0, width - size)
-    square = cut(ground, int(top), int(left), size, size)
-    square = recolour(square, random)
+    room = np.array(ground.image.shape[:2]) - size
+    corner = random.uniform(0, room)
+    if random.uniform() < 0.75:
+        x1, y1, x2, y2 = ground.boxes[random.integers(len(ground.boxes))]
+        center = np.array([y1 + y2, x1 + x2]) / 2
+        corner = np.clip(center - random.uniform(0.1, 0.9, 2) * size, 0, room)
+    square = recolour(cut(ground, *corner.astype(int), size, size), random)
     return reflect(square) if random.integers(2) else square
 
 
@@ -64,9 +65,10 @@ def reflect(square: Ground) -> Ground:
 
 
 def recolour(ground: Ground, random: Generator) -> Ground:
-    """Ground in another light: every colour stronger or weaker, and all of them together."""
-    gain = np.exp(random.normal(0, 0.15) + random.normal(0, 0.1, 3)).astype(np.float32)
-    return ground._replace(image=np.clip(ground.image * gain, 0, 255))
+    """Ground in another light: more or less contrast, and a tint."""
+    contrast, tint = np.exp(random.normal(0, 0.15)), random.normal(0, 8, 3)
+    image = (ground.image - 128.0) * contrast + 128 + tint
+    return ground._replace(image=image.astype(np.float32))
 
 
 def collate(squares: list[Ground], most: int, label: int) -> Batch:

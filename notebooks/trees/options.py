@@ -21,7 +21,7 @@ def parse() -> Namespace:
     names = sorted(DELTA_LOSSES | box_losses())
     parser.add_argument("--detector", choices=["retinanet", "ssd"], default="retinanet")
     parser.add_argument("--box-loss", choices=names, default="giou")
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     in_notebook = "ipykernel" in sys.modules
     return parser.parse_args(shlex.split(os.environ.get("DEMO", "")) if in_notebook else None)

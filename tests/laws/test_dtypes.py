@@ -40,6 +40,7 @@ def test_float32_stays_float32_under_x64(row, setting):
         np.testing.assert_allclose(leaf, expected, rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.thorough
 @held("strict")
 def test_nothing_is_nan_on_the_way(row, setting):
     """Operation by operation, which is how JAX hunts for the first NaN."""

@@ -1,7 +1,6 @@
 """The registry holds every public function, and exemptions have reasons."""
 
 import inspect
-from types import ModuleType
 
 import numpy as np
 import optax
@@ -13,15 +12,14 @@ from tests.registry import ROWS, Kind
 
 ROOMS = ("", "boxes.", "matching.", "detection.")
 SHARED_WITH_OPTAX = [row for row in ROWS if hasattr(optax.losses, row.name)]
-REDUCED_NAMES = {Kind.REDUCTION, Kind.GEOMETRY, Kind.SELECTION}
 
 
 def public_functions():
     for room in ROOMS:
         holder = getattr(jaxloss, room[:-1]) if room else jaxloss
         for name, value in vars(holder).items():
-            hidden = name.startswith("_") or isinstance(value, ModuleType | type)
-            if callable(value) and not hidden:
+            ours = getattr(value, "__module__", "").startswith(holder.__name__)
+            if inspect.isfunction(value) and ours and not name.startswith("_"):
                 yield room + name
 
 
@@ -41,7 +39,8 @@ def test_hyperparameters_are_keywords(row):
     """After the arrays, keyword-only, unless optax's signature is kept."""
     parameters = inspect.signature(row.function).parameters.values()
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    if row not in SHARED_WITH_OPTAX and row.name != "smooth_l1_loss":
+    kept = row in SHARED_WITH_OPTAX or row.name == "smooth_l1_loss"  # huber_loss's twin
+    if not kept and row.kind is not Kind.GEOMETRY:
         assert set(positional) <= {*row.arrays, *positional[:2]}
     assert not any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 

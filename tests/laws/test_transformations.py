@@ -79,7 +79,7 @@ def test_derivatives_are_the_finite_difference(row, setting):
 
         pushed = tangent(row, setting)(arrays)
         for found, high, low in zip(pushed, along(step), along(-step), strict=True):
-            scale = float(jnp.max(jnp.abs(found), initial=1e-3))
+            scale = float(jnp.max(jnp.abs(found), initial=0.1))
             wanted = (high - low) / (2 * step)
             np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6 * scale)
         _check_reverse(row, arrays, program(arrays).gradient, pushed)
