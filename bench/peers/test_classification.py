@@ -25,7 +25,7 @@ def agree(ours, theirs, x):
     """Values, and the gradient of their sum weighted unevenly, to 1e-5."""
     found, pull = jax.vjp(ours, x)
     weights = np.linspace(0.5, 1.5, found.size).reshape(found.shape).astype(np.float32)
-    leaf = torch.tensor(x, requires_grad=True)
+    leaf = torch.tensor(np.ascontiguousarray(x), requires_grad=True)
     expected = theirs(leaf)
     expected.backward(torch.tensor(weights))
     np.testing.assert_allclose(found, expected.detach().numpy(), rtol=1e-5, atol=1e-6)
