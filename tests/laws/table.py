@@ -16,6 +16,7 @@ LAWS = {
     "gradient": LOSSES | {Kind.REDUCTION, Kind.GEOMETRY},
     "total": LOSSES | {Kind.GEOMETRY},
     "where": EVERY,
+    "void": {Kind.REGION},
     "all_masked": LOSSES | {Kind.REDUCTION},
     "errors": EVERY,
     "strict": EVERY,

@@ -48,7 +48,9 @@ def test_inside_shard_map(row, setting):
     arrays = row.cast(np.float32)
     mesh = jax.make_mesh((8,), ("batch",))
     specs = {name: P() if name in row.shared else P("batch") for name in arrays}
-    sharded = jax.shard_map(value(row, setting), mesh=mesh, in_specs=(specs,), out_specs=P("batch"))
+    shared_state = {"axis_name": "batch"} if row.stateful else {}
+    program = value(row, {**setting, **shared_state})
+    sharded = jax.shard_map(program, mesh=mesh, in_specs=(specs,), out_specs=P("batch"))
     with jax.set_mesh(mesh):
         found = jax.jit(sharded)(_placed(arrays, mesh, specs))
     chex.assert_trees_all_close(

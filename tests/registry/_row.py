@@ -48,7 +48,9 @@ class Row:
       hyperparameters: names of arguments that may be traced, each with three values to `vmap` over.
       shared: names in `arrays` without a batch axis, such as anchors.
       per_image: True if the function takes one image, so that batches go through `vmap`.
-      padded: names in `arrays` whose axis 1 (after the batch) is masked by `where`, such as boxes.
+      padded: names in `arrays` whose axis 1 (after the batch) is masked by `where`, such as boxes
+        or examples that are compared with each other; results may have that axis, too.
+      stateful: True if the result is (losses, state): the laws look at the losses.
       class_axis: names in `arrays` that may be sharded over classes, with the axis of the classes.
       any_shape: names in `arrays` that accept another rank or length, so that no shape is an error.
       zoo: makes edge inputs by parameter name, batch first and of any length, for the totality law.
@@ -65,6 +67,7 @@ class Row:
     shared: frozenset[str] = frozenset()
     per_image: bool = False
     padded: tuple[str, ...] = ()
+    stateful: bool = False
     class_axis: Mapping[str, int] = field(default_factory=dict)
     any_shape: frozenset[str] = frozenset()
     zoo: Callable[[], Arrays] | None = None
@@ -88,11 +91,15 @@ class Row:
     def batched(self, **setting: Any) -> Callable[..., Any]:
         """The function on whole batches, as keyword arguments, under `setting`."""
 
+        def one(arrays: Arrays) -> Any:
+            result = self.function(**arrays, **setting)
+            return result[0] if self.stateful else result
+
         def call(**arrays: Any) -> Any:
             if not self.per_image:
-                return self.function(**arrays, **setting)
+                return one(arrays)
             axes = {name: None if name in self.shared else 0 for name in arrays}
-            return jax.vmap(lambda a: self.function(**a, **setting), in_axes=(axes,))(arrays)
+            return jax.vmap(one, in_axes=(axes,))(arrays)
 
         return call
 
