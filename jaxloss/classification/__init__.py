@@ -5,6 +5,9 @@ from jaxloss.classification.binary import (
     sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
 )
 from jaxloss.classification.binary import sigmoid_focal_loss as sigmoid_focal_loss
+from jaxloss.classification.fused import (
+    fused_linear_cross_entropy as fused_linear_cross_entropy,
+)
 from jaxloss.classification.multiclass import class_weights_of as class_weights_of
 from jaxloss.classification.multiclass import negative_log_likelihood as negative_log_likelihood
 from jaxloss.classification.multiclass import softmax_cross_entropy as softmax_cross_entropy
