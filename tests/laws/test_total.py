@@ -29,7 +29,7 @@ def test_finite_where_representable(row, setting):
 
 
 @pytest.mark.thorough
-@held("total", every_setting=True)
+@held("total")
 @pytest.mark.parametrize("dtype", SMALL)
 def test_finite_in_small_floats_where_float32_fits(row, setting, dtype):
     arrays = _representable(row, dtype, row.zoo())
