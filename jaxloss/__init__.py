@@ -31,3 +31,9 @@ from jaxloss.regression import huber_loss as huber_loss
 from jaxloss.regression import l2_loss as l2_loss
 from jaxloss.regression import smooth_l1_loss as smooth_l1_loss
 from jaxloss.regression import squared_error as squared_error
+from jaxloss.segmentation import dice_loss as dice_loss
+from jaxloss.segmentation import focal_tversky_loss as focal_tversky_loss
+from jaxloss.segmentation import generalized_dice_loss as generalized_dice_loss
+from jaxloss.segmentation import jaccard_loss as jaccard_loss
+from jaxloss.segmentation import log_cosh_dice_loss as log_cosh_dice_loss
+from jaxloss.segmentation import tversky_loss as tversky_loss
