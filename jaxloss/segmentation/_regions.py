@@ -12,6 +12,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide
+from jaxloss._derivatives import weighted
 from jaxloss._numerics import ratio, relu
 
 Axis = int | tuple[int, ...]
@@ -123,9 +124,8 @@ def _agreement_jvp(
     primals: tuple[Array, Array], tangents: tuple[Any, Any]
 ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
     p, y = primals
-    none = isinstance(tangents[0], SymbolicZero), isinstance(tangents[1], SymbolicZero)
-    dp, dy = (jnp.zeros_like(p) if no else t for no, t in zip(none, tangents, strict=True))
-    shared = (0 if none[0] else _share(p, y) * dp) + (0 if none[1] else _share(y, p) * dy)
+    shared = weighted((_share(p, y), _share(y, p)), tangents)
+    dp, dy = (jnp.zeros_like(p) if isinstance(t, SymbolicZero) else t for t in tangents)
     return agreement(p, y), (shared, dp - shared, dy - shared)
 
 
@@ -154,7 +154,19 @@ def _fraction_jvp(
     part, rest = primals
     value = fraction(part, rest)
     slope = fraction(rest, part) * tangents[0] - value * tangents[1]
-    return value, ratio(slope, part + rest)
+    return value, slope * _inverse(part + rest)
+
+
+@jax.custom_jvp
+def _inverse(x: Array) -> Array:
+    """1 / x, and 0 with derivative 0 where x is 0; the square of it is never a factor."""
+    return ratio(jnp.ones_like(x), x)
+
+
+@_inverse.defjvp
+def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    inverse = _inverse(*primals)
+    return inverse, -(inverse * tangents[0]) * inverse
 
 
 @jax.custom_jvp

@@ -5,6 +5,7 @@ predicted beyond the target (false positives) against what is missed of it (fals
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
@@ -20,6 +21,8 @@ from jaxloss.segmentation._regions import (
     region_of,
     sums,
 )
+
+SCALE = 2.0**32
 
 
 def dice_loss(
@@ -85,9 +88,11 @@ def dice_loss(
     region = region_of(check, axis, where, predictions=predictions, targets=targets)
     if not squared:
         return _tversky(check, region, 0.5, 0.5, smooth, 0.5)
-    p, y = region.p, region.y
+    # A power of two, which is exact, keeps squares of small probabilities in the range of float32.
+    p, y = region.p * SCALE, region.y * SCALE
     distance, product = sums((jnp.square(p - y), p * y), region.axes)
-    return fraction(distance, 2 * product + check.parameter("smooth", smooth, product))
+    smooth = SCALE**2 * check.parameter("smooth", smooth, product)
+    return fraction(distance, 2 * product + smooth)
 
 
 def generalized_dice_loss(
@@ -401,7 +406,7 @@ def _tversky(
 def _inverse_square_sizes(sizes: Array, axis: int) -> Array:
     """1 / size^2 in units of the largest that is finite; where a size is 0, that."""
     sizes = lax.stop_gradient(sizes)
-    largest = jnp.full((), jnp.finfo(sizes.dtype).max, sizes.dtype)
+    largest = jnp.full((), np.finfo(sizes.dtype).max, sizes.dtype)
     smallest = jnp.min(jnp.where(sizes > 0, sizes, largest), axis, keepdims=True)
     return jnp.square(ratio(smallest, jnp.where(sizes > 0, sizes, smallest)))
 
