@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide
+from jaxloss._arguments import Arguments, hide
 from jaxloss._derivatives import weighted
 from jaxloss._numerics import ratio, relu
 
@@ -34,21 +34,22 @@ class Region(NamedTuple):
     axes: tuple[int, ...]
 
 
-def region_of(
-    check: Arguments,
-    axis: Axis,
-    where: ArrayLike | None,
-    **maps: ArrayLike,
-) -> Region:
-    """Predictions and targets, by their names."""
-    (_, targets) = maps.values()
+def maps_of(check: Arguments, axis: Axis, where: ArrayLike | None, **maps: ArrayLike) -> Region:
+    """Two maps by their names."""
     p, y = jnp.broadcast_arrays(*check.pair(**maps))
-    mask = check.where(where, broadcast_shape(p, y), "the maps")
+    mask = check.where(where, p.shape, "the maps")
     axes = axes_of(check, "axis", axis, p.ndim)
     p, y = hide(mask, p, y)
-    if jnp.issubdtype(check.array("targets", targets).dtype, jnp.integer):
-        y = jnp.where((y == 0) | (y == 1), y, jnp.nan)
     return Region(p, y, mask, axes)
+
+
+def region_of(check: Arguments, axis: Axis, where: ArrayLike | None, **maps: ArrayLike) -> Region:
+    """Predictions and targets by their names; NaN for integer targets other than 0 and 1."""
+    region, (name, targets) = maps_of(check, axis, where, **maps), list(maps.items())[1]
+    if jnp.issubdtype(check.array(name, targets).dtype, jnp.integer):
+        y = region.y
+        return region._replace(y=jnp.where((y == 0) | (y == 1), y, jnp.nan))
+    return region
 
 
 def axes_of(check: Arguments, name: str, axis: Axis, rank: int) -> tuple[int, ...]:
@@ -97,17 +98,11 @@ def _sums_jvp(
     return sums(*primals, axes), tuple(jnp.sum(tangent, axes) for tangent in tangents[0])
 
 
-def count(region: Region) -> Array:
-    """How many pixels of each region are not masked."""
-    kept = jnp.ones((), bool) if region.mask is None else region.mask
-    ones = jnp.broadcast_to(kept, region.p.shape) if kept.ndim else jnp.ones_like(region.p, bool)
-    return jnp.sum(ones, region.axes, dtype=region.p.dtype)
-
-
 def mean(region: Region, costs: Array) -> Array:
     """The mean over each region of costs that are 0 in masked pixels; 0 over nothing."""
-    (total,) = sums((costs,), region.axes)
-    return ratio(total, count(region))
+    kept = True if region.mask is None else region.mask
+    ones = jnp.where(kept, jnp.ones_like(costs), jnp.zeros((), costs.dtype))
+    return ratio(*sums((costs, ones), region.axes))
 
 
 @jax.custom_jvp

@@ -4,19 +4,22 @@ One fraction is behind all of them, `cost / (cost + overlap)`, where the cost we
 predicted beyond the target (false positives) against what is missed of it (false negatives).
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from jaxloss import reduction
 from jaxloss._arguments import Arguments
-from jaxloss._numerics import ratio
+from jaxloss._numerics import ratio, relu
 from jaxloss.segmentation._regions import (
     Axis,
     Region,
     agreement,
     class_axis_of,
     fraction,
+    mean,
     power,
     region_of,
     sums,
@@ -388,6 +391,79 @@ def log_cosh_dice_loss(
     return jnp.log1p(2 * jnp.square(jnp.sinh(0.5 * losses)))
 
 
+def unified_focal_loss(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    delta: ArrayLike = 0.6,
+    gamma: ArrayLike = 0.5,
+    weight: ArrayLike = 0.5,
+    axis: Axis = (-3, -2),
+    class_axis: int = -1,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Asymmetric unified focal loss: foreground raised in a Tversky loss, background held down.
+
+    Formula:
+      `w T + (1 - w) F` with `w = weight`; class 0 is the background.
+      `T = mean(t_0, t_1^(1 - gamma), ...)` over classes, with `t_c` the Tversky loss whose `alpha`
+      is `1 - delta` and whose `beta` is `delta`.
+      `F = -mean((1 - delta) (1 - p_0)^gamma y_0 log(p_0) + delta sum_c y_c log(p_c))` over pixels,
+      with `c > 0` and no logarithm below -100.
+
+    Args:
+      predictions: `[..., H, W, C]`, probabilities of a softmax.
+      targets: `[..., H, W, C]`, boolean, integers 0 and 1, or floating point in [0, 1].
+      delta: in [0, 1], the weight of the foreground and of false negatives. It, `gamma` and
+        `weight` are scalars, and may be traced.
+      gamma: in [0, 1), how much the foreground is raised and the background held down.
+      weight: in [0, 1], of the Tversky loss against the entropy.
+      axis: the axes of one image: (-3, -2) with classes last, (-4, -3, -2) for volumes.
+      class_axis: the axis of the classes.
+      where: boolean, `[..., H, W, C]` with dimensions equal or 1; False removes a pixel.
+
+    Returns:
+      `[...]`, without `axis` and `class_axis`, in [0, 100].
+
+    Edge cases:
+      The derivative of `log(p)` is `1 / max(p, 1e-12)`, and that of `(1 - p)^gamma` is 0 at
+      `p = 1`. For `gamma > 0` the derivative in a foreground class that is met exactly is
+      infinite: there 0 is returned. Derivatives are else those of `dice_loss`. An image that is
+      wholly masked is 0; a class that is counts in no mean. An integer target other than 0 and 1
+      gives NaN.
+
+    Differences:
+      The authors' code clips probabilities, writes `t t^(-gamma)`, which is NaN where a class is
+      met exactly, has one foreground class, and takes the mean over the batch. With more classes
+      each is treated here as that one is.
+
+    Raises:
+      TypeError: an argument is a list, or `predictions` are not floating point.
+      ValueError: the ranks differ, a dimension is neither equal nor 1, `axis` is no axis,
+        `class_axis` is among them, or a hyperparameter is not a scalar.
+
+    Reference:
+      Yeung, Sala, Schönlieb, Rundo, "Unified Focal loss: Generalising Dice and cross entropy-based
+      losses to handle class imbalanced medical image segmentation", 2021, arXiv 2102.04525.
+
+    Example:
+      >>> foreground = jnp.array([[0.9, 0.2, 0.7], [0.4, 0.6, 0.1]])
+      >>> predictions = jnp.stack([1 - foreground, foreground], -1)
+      >>> targets = jax.nn.one_hot(jnp.array([[1, 0, 1], [1, 0, 0]]), 2)
+      >>> print(f"{jaxloss.unified_focal_loss(predictions, targets):.4f}")
+      0.3167
+    """
+    check = Arguments("unified_focal_loss")
+    region = region_of(check, axis, where, predictions=predictions, targets=targets)
+    classes = class_axis_of(check, class_axis, region)
+    delta = check.scalar("delta", delta, region.p)
+    gamma = check.scalar("gamma", gamma, region.p)
+    weight = check.scalar("weight", weight, region.p)
+    losses = _tversky(check, region, 1 - delta, delta, 0.0)
+    overlap = _raised_foreground(region, losses, gamma, classes)
+    return weight * overlap + (1 - weight) * _focal_entropy(region, delta, gamma, classes)
+
+
 def _tversky(
     check: Arguments,
     region: Region,
@@ -414,3 +490,44 @@ def _inverse_square_sizes(sizes: Array, axis: int) -> Array:
 def _result_axis(axis: int, region: Region) -> int:
     """Where the axis of the maps is in sums over the region."""
     return axis - sum(summed < axis for summed in region.axes)
+
+
+def _raised_foreground(region: Region, losses: Array, gamma: Array, axis: int) -> Array:
+    """The mean over classes of their losses, to the power 1 - gamma but for the background."""
+    classes = _result_axis(axis, region)
+    losses = jnp.where(_background(losses, classes), losses, power(losses, 1 - gamma))
+    mask = None if region.mask is None else jnp.broadcast_to(region.mask, region.p.shape)
+    present = None if mask is None else jnp.any(mask, region.axes)
+    return reduction.mean(losses, where=present, axis=classes)
+
+
+def _focal_entropy(region: Region, delta: Array, gamma: Array, axis: int) -> Array:
+    """The mean over pixels of the classes' entropies, the background's held down."""
+    background, none = _background(region.p, axis), jnp.zeros((), region.p.dtype)
+    p, y = (
+        jnp.sum(jnp.where(background, x, none), axis, keepdims=True) for x in (region.p, region.y)
+    )
+    others = jnp.where(background, none, region.y * _surprise(region.p))
+    costs = delta * jnp.sum(others, axis, keepdims=True)
+    costs = costs + (1 - delta) * power(relu(1 - p), gamma) * (y * _surprise(p))
+    mask = None if region.mask is None else jnp.any(region.mask, axis, keepdims=True)
+    entropy = mean(region._replace(mask=mask), costs)
+    return jnp.squeeze(entropy, _result_axis(axis, region))
+
+
+def _background(x: Array, axis: int) -> Array:
+    """True at class 0."""
+    shape = [size if i == axis else 1 for i, size in enumerate(x.shape)]
+    return lax.broadcasted_iota(jnp.int32, shape, axis) == 0
+
+
+@jax.custom_jvp
+def _surprise(p: Array) -> Array:
+    """-log(p), 100 at most, with the derivative -1 / max(p, 1e-12)."""
+    return -jnp.maximum(jnp.log(p), -100)
+
+
+@_surprise.defjvp
+def _surprise_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (p,) = primals
+    return _surprise(p), -tangents[0] / jnp.maximum(p, 1e-12)

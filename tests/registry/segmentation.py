@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from tests.registry._row import Arrays, Kind, Row, uniform
+from tests.registry._row import Arrays, Kind, Row, normal, uniform
 
 H, W, C = 6, 5, 4
 
@@ -26,6 +26,21 @@ def region_zoo() -> Arrays:
         "predictions": np.concatenate([predictions, p[:, None, None, None] * even]),
         "targets": np.concatenate([targets, y[:, None, None, None] * even]),
     }
+
+
+def hinge_zoo() -> Arrays:
+    values = np.array([0.0, 1e-30, 1.0, 1 - 2.0**-24, 17.0, 1e30])
+    values = np.concatenate([values, -values])[:, None, None, None]
+    return {
+        "logits": values * np.ones((1, H, W, C)),
+        "labels": np.broadcast_to(hard(1, H, W, C, seed=5), (len(values), H, W, C)),
+    }
+
+
+def boundary_zoo() -> Arrays:
+    predictions = region_zoo()["predictions"]
+    distances = np.resize([0.0, -1.0, 2.5, 1e4, 1e-30], predictions.shape)
+    return {"predictions": predictions, "distance_map": distances}
 
 
 region = partial(
@@ -63,4 +78,73 @@ ROWS = [
         hyperparameters={**WEIGHTS, "gamma": (0.5, 1.0, 2.0)},
     ),
     region(name="log_cosh_dice_loss", settings=({}, {"smooth": 1.0}), hyperparameters=SMOOTH),
+    region(
+        name="unified_focal_loss",
+        result=(8,),
+        differentiable=("predictions",),
+        settings=({}, {"gamma": 0.0, "delta": 0.3, "weight": 0.2}),
+        hyperparameters={
+            "delta": (0.2, 0.6, 0.9),
+            "gamma": (0.0, 0.5, 0.9),
+            "weight": (0.0, 0.5, 1.0),
+        },
+    ),
+    region(
+        name="lovasz_softmax_loss",
+        arrays={
+            "predictions": uniform(8, H, W, C, seed=1),
+            "targets": hard(8, H, W, C, seed=2),
+        },
+        differentiable=("predictions",),
+    ),
+    region(
+        name="lovasz_hinge_loss",
+        arrays={"logits": normal(8, H, W, C, seed=1), "labels": hard(8, H, W, C, seed=2)},
+        differentiable=("logits",),
+        settings=({"axis": (-3, -2)},),
+        class_axis={"logits": 3, "labels": 3},
+        zoo=hinge_zoo,
+    ),
+    region(
+        name="boundary_loss",
+        arrays={
+            "predictions": uniform(8, H, W, C, seed=1),
+            "distance_map": normal(8, H, W, C, seed=2, scale=3.0),
+        },
+        differentiable=("predictions",),
+        class_axis={"predictions": 3, "distance_map": 3},
+        zoo=boundary_zoo,
+    ),
+    region(
+        name="hausdorff_loss",
+        differentiable=("predictions",),
+        settings=({}, {"exponent": 1.3}),
+        hyperparameters={"exponent": (0.0, 1.3, 2.0)},
+        exempt={"void": "distances are measured in the whole image, void pixels included"},
+    ),
+    region(
+        name="centerline_dice_loss",
+        settings=({}, {"iterations": 2, "smooth": 0.0}),
+        hyperparameters=SMOOTH,
+        exempt={"void": "centre lines are found in the whole image, where pixels have neighbours"},
+    ),
+    Row(
+        name="soft_skeleton",
+        kind=Kind.ELEMENTWISE,
+        arrays={"predictions": uniform(8, H, W, C, seed=1)},
+        result=(8, H, W, C),
+        settings=({}, {"iterations": 2}),
+        differentiable=("predictions",),
+        class_axis={"predictions": 3},
+        any_shape=frozenset({"predictions"}),
+        zoo=lambda: {"predictions": region_zoo()["predictions"]},
+    ),
+    Row(
+        name="signed_distance_map",
+        kind=Kind.SELECTION,
+        arrays={"mask": hard(8, H, W, seed=3) > 0},
+        result=(8, H, W),
+        any_shape=frozenset({"mask"}),
+        exempt={"dtypes": "a boolean mask has no precision to keep: distances are float32"},
+    ),
 ]
