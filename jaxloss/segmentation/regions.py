@@ -61,9 +61,10 @@ def dice_loss(
     Edge cases:
       Hard targets (0 or 1) make `TP = sum p y`, `FP = sum p (1 - y)` and `FN = sum (1 - p) y`, with
       their derivatives everywhere, `p` of 0 and 1 included. Soft targets are met at `p = y`, where
-      the derivative is the middle of the kink's. Empty predictions on an empty target are a loss
-      of 0 with gradient 0, and so is a region that is wholly masked; any other predictions on an
-      empty target are a loss of 1 without `smooth`. An integer target other than 0 and 1 gives NaN.
+      the derivatives of the sums are the means of both sides'. Empty predictions on an empty target
+      are a loss of 0 with gradient 0, and so is a region that is wholly masked; any other
+      predictions on an empty target are a loss of 1 without `smooth`. An integer target other than
+      0 and 1 gives NaN.
 
     Differences:
       optax's function of this name takes logits, has `smooth=1` and reduces to one number. MONAI
@@ -188,9 +189,9 @@ def jaccard_loss(
       1e-20 as for 1.
 
     Edge cases:
-      Those of `dice_loss`: derivatives of the products for hard targets, the middle of the kink
-      where soft targets are met, 0 with gradient 0 for empty predictions on an empty target and
-      for a region that is wholly masked. An integer target other than 0 and 1 gives NaN.
+      Those of `dice_loss`: derivatives of the products for hard targets, the means of both
+      sides' where soft targets are met, 0 with gradient 0 for empty predictions on an empty target
+      and for a region that is wholly masked. An integer target other than 0 and 1 gives NaN.
 
     Differences:
       MONAI's form doubles both terms, so that its smoothing counts half. With soft targets
@@ -246,9 +247,9 @@ def tversky_loss(
       1e-20 as for 1.
 
     Edge cases:
-      Those of `dice_loss`: derivatives of the products for hard targets, the middle of the kink
-      where soft targets are met, 0 with gradient 0 for empty predictions on an empty target and
-      for a region that is wholly masked. An integer target other than 0 and 1 gives NaN.
+      Those of `dice_loss`: derivatives of the products for hard targets, the means of both
+      sides' where soft targets are met, 0 with gradient 0 for empty predictions on an empty target
+      and for a region that is wholly masked. An integer target other than 0 and 1 gives NaN.
 
     Differences:
       `alpha = beta = 0.5` is `dice_loss`, `alpha = beta = 1` is `jaccard_loss`. MONAI's defaults
