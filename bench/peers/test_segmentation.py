@@ -1,4 +1,4 @@
-"""Values and gradients agree with the authors' forms in PyTorch, and with MONAI and smp if there."""
+"""Values and gradients are those of the authors in PyTorch, and of MONAI and smp if there."""
 
 import jax
 import jax.numpy as jnp
