@@ -123,17 +123,14 @@ def centerline_dice_loss(
     check = Arguments("centerline_dice_loss")
     region = region_of(check, axis, where, predictions=predictions, targets=targets)
     p, y, axes = region.p, region.y, region.axes
-    lines = _skeleton(jnp.stack([p, y]), check.count("iterations", iterations), _after(axes))
-    terms = (lines[0] * (1 - y), lines[0] * y, lines[1] * (1 - p), lines[1] * p)
+    iterations = check.count("iterations", iterations)
+    p_line, y_line = _skeleton(p, iterations, axes), _skeleton(y, iterations, axes)
+    terms = (p_line * (1 - y), p_line * y, y_line * (1 - p), y_line * p)
     outside_y, inside_y, outside_p, inside_p = sums(terms, axes)
     smooth = check.parameter("smooth", smooth, inside_p)
     a, b = fraction(outside_y, inside_y + smooth), fraction(outside_p, inside_p + smooth)
     losses = fraction(a * (1 - b) + b * (1 - a), 2 * (1 - a) * (1 - b))
     return jnp.where(a + b == 2, jnp.ones_like(losses), losses)
-
-
-def _after(axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(axis + 1 for axis in axes)
 
 
 def _skeleton(x: Array, iterations: int, axes: tuple[int, ...]) -> Array:

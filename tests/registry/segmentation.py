@@ -124,6 +124,7 @@ ROWS = [
     ),
     region(
         name="centerline_dice_loss",
+        differentiable=("predictions",),
         settings=({}, {"iterations": 2, "smooth": 0.0}),
         hyperparameters=SMOOTH,
         exempt={"void": "centre lines are found in the whole image, where pixels have neighbours"},
