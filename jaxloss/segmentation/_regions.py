@@ -45,11 +45,11 @@ def maps_of(check: Arguments, axis: Axis, where: ArrayLike | None, **maps: Array
 
 def region_of(check: Arguments, axis: Axis, where: ArrayLike | None, **maps: ArrayLike) -> Region:
     """Predictions and targets by their names; NaN for integer targets other than 0 and 1."""
-    region, (name, targets) = maps_of(check, axis, where, **maps), list(maps.items())[1]
+    p, y, mask, axes = maps_of(check, axis, where, **maps)
+    _, (name, targets) = maps.items()
     if jnp.issubdtype(check.array(name, targets).dtype, jnp.integer):
-        y = region.y
-        return region._replace(y=jnp.where((y == 0) | (y == 1), y, jnp.nan))
-    return region
+        y = jnp.where((y == 0) | (y == 1), y, jnp.nan)
+    return Region(p, y, mask, axes)
 
 
 def axes_of(check: Arguments, name: str, axis: Axis, rank: int) -> tuple[int, ...]:
