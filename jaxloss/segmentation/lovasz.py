@@ -43,8 +43,7 @@ def lovasz_hinge_loss(
       soft label is put into the formula as it is, and has no gradient.
 
     Differences:
-      The authors' with `per_image=True`, before its mean over images. Their own text has `elu + 1`
-      as an alternative to `relu`, as have some copies.
+      The authors' with `per_image=True`, before its mean over images.
 
     Raises:
       TypeError: an argument is a list, or `logits` are not floating point.
