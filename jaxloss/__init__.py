@@ -32,3 +32,17 @@ from jaxloss.regression import huber_loss as huber_loss
 from jaxloss.regression import l2_loss as l2_loss
 from jaxloss.regression import smooth_l1_loss as smooth_l1_loss
 from jaxloss.regression import squared_error as squared_error
+from jaxloss.segmentation import boundary_loss as boundary_loss
+from jaxloss.segmentation import centerline_dice_loss as centerline_dice_loss
+from jaxloss.segmentation import dice_loss as dice_loss
+from jaxloss.segmentation import focal_tversky_loss as focal_tversky_loss
+from jaxloss.segmentation import generalized_dice_loss as generalized_dice_loss
+from jaxloss.segmentation import hausdorff_loss as hausdorff_loss
+from jaxloss.segmentation import jaccard_loss as jaccard_loss
+from jaxloss.segmentation import log_cosh_dice_loss as log_cosh_dice_loss
+from jaxloss.segmentation import lovasz_hinge_loss as lovasz_hinge_loss
+from jaxloss.segmentation import lovasz_softmax_loss as lovasz_softmax_loss
+from jaxloss.segmentation import signed_distance_map as signed_distance_map
+from jaxloss.segmentation import soft_skeleton as soft_skeleton
+from jaxloss.segmentation import tversky_loss as tversky_loss
+from jaxloss.segmentation import unified_focal_loss as unified_focal_loss
