@@ -5,10 +5,16 @@ from jaxloss.classification.binary import (
     sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
 )
 from jaxloss.classification.binary import sigmoid_focal_loss as sigmoid_focal_loss
+from jaxloss.classification.margin import hinge_loss as hinge_loss
+from jaxloss.classification.margin import multiclass_hinge_loss as multiclass_hinge_loss
 from jaxloss.classification.multiclass import class_weights_of as class_weights_of
 from jaxloss.classification.multiclass import negative_log_likelihood as negative_log_likelihood
+from jaxloss.classification.multiclass import (
+    safe_softmax_cross_entropy as safe_softmax_cross_entropy,
+)
 from jaxloss.classification.multiclass import softmax_cross_entropy as softmax_cross_entropy
 from jaxloss.classification.multiclass import (
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
 )
 from jaxloss.classification.multiclass import softmax_focal_loss as softmax_focal_loss
+from jaxloss.classification.robust import poly_loss_cross_entropy as poly_loss_cross_entropy
