@@ -120,6 +120,36 @@ def _logistic_focus_jvp(
 logistic_focus.defjvp(_logistic_focus_jvp, symbolic_zeros=True)
 
 
+def power(base: Array, exponent: Array, known: float | None) -> Array:
+    """base**exponent for a base >= 0 and an exponent >= 0.
+
+    `known` is the exponent where it is a Python number, else None. A whole one is a product with
+    its own derivatives; of any other the derivatives at base 0 are 0.
+    """
+    if known is not None and known.is_integer():
+        return base ** int(known)
+    return _differentiable_power(base, exponent, known)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _differentiable_power(base: Array, exponent: Array, known: float | None) -> Array:
+    value = _power(base, exponent) if known is None else _known_power(base, known)
+    return jnp.where((base == 0) & (exponent > 0), jnp.zeros((), base.dtype), value)
+
+
+def _differentiable_power_jvp(
+    known: float | None, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    base, exponent = primals
+    value = _differentiable_power(base, exponent, known)
+    logarithm_of_base = logarithm(jnp.where(base <= 0, jnp.ones_like(base), base))
+    slopes = (ratio(exponent * value, base), value * logarithm_of_base)
+    return value, weighted(slopes, tangents)
+
+
+_differentiable_power.defjvp(_differentiable_power_jvp, symbolic_zeros=True)
+
+
 def _log_of_one_plus(e: Array) -> Array:
     """log(1 + e) for e in [0, 1]; a polynomial in float32, since it vectorises."""
     if e.dtype == jnp.float64:

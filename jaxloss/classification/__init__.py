@@ -17,4 +17,8 @@ from jaxloss.classification.multiclass import (
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
 )
 from jaxloss.classification.multiclass import softmax_focal_loss as softmax_focal_loss
+from jaxloss.classification.quality import distribution_focal_loss as distribution_focal_loss
+from jaxloss.classification.quality import gaussian_focal_loss as gaussian_focal_loss
+from jaxloss.classification.quality import quality_focal_loss as quality_focal_loss
+from jaxloss.classification.quality import varifocal_loss as varifocal_loss
 from jaxloss.classification.robust import poly_loss_cross_entropy as poly_loss_cross_entropy
