@@ -1,5 +1,6 @@
 """Logits and probabilities against labels: one answer of two, or one class of many."""
 
+from jaxloss.classification.binary import asymmetric_loss as asymmetric_loss
 from jaxloss.classification.binary import binary_cross_entropy as binary_cross_entropy
 from jaxloss.classification.binary import (
     sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,

@@ -1,17 +1,17 @@
-"""Rows of `jaxloss.classification.quality`."""
+"""Rows of `jaxloss.classification.quality`, and of the asymmetric loss of yes and no."""
 
 from functools import partial
 
 import numpy as np
 
 from tests.registry._row import Arrays, Kind, Row, normal, uniform
-from tests.registry.classification import LOGITS, class_zoo
+from tests.registry.classification import LOGITS, binary, class_zoo
 
 EXPONENTS = (0.0, 0.5, 1.0, 1.5, 0.7, 3.3)
 
 
 def quality_zoo() -> Arrays:
-    logits, targets = np.meshgrid(LOGITS, [0.0, 1.0, 0.5, 0.3, 1e-12, 1e-30, 1 - 2.0**-24])
+    logits, targets = np.meshgrid(LOGITS, [0.0, 1.0, 0.5, 0.3, 1e-12, 1 - 2.0**-24])
     return {"logits": logits.ravel(), "targets": targets.ravel()}
 
 
@@ -52,6 +52,22 @@ ROWS = [
         name="gaussian_focal_loss",
         settings=({}, *({"alpha": alpha, "gamma": alpha / 2} for alpha in EXPONENTS)),
         hyperparameters={"alpha": (0.0, 0.7, 2.0), "gamma": (0.0, 1.7, 4.0)},
+    ),
+    binary(
+        name="asymmetric_loss",
+        settings=(
+            {},
+            {"margin": 0.0},
+            *(
+                {"positive_gamma": gamma, "negative_gamma": gamma / 2, "margin": margin}
+                for gamma, margin in zip(EXPONENTS, [0.0, 0.3, 0.0, 0.2, 0.0, 0.1], strict=True)
+            ),
+        ),
+        hyperparameters={
+            "positive_gamma": (0.0, 0.7, 2.0),
+            "negative_gamma": (0.0, 0.7, 4.0),
+            "margin": (0.0, 0.05, 0.3),
+        },
     ),
     Row(
         name="distribution_focal_loss",
