@@ -17,6 +17,7 @@ from jaxloss.classification import binary_cross_entropy as binary_cross_entropy
 from jaxloss.classification import class_weights_of as class_weights_of
 from jaxloss.classification import distribution_focal_loss as distribution_focal_loss
 from jaxloss.classification import gaussian_focal_loss as gaussian_focal_loss
+from jaxloss.classification import generalized_cross_entropy as generalized_cross_entropy
 from jaxloss.classification import hinge_loss as hinge_loss
 from jaxloss.classification import multiclass_hinge_loss as multiclass_hinge_loss
 from jaxloss.classification import negative_log_likelihood as negative_log_likelihood
@@ -30,6 +31,7 @@ from jaxloss.classification import (
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
 )
 from jaxloss.classification import softmax_focal_loss as softmax_focal_loss
+from jaxloss.classification import symmetric_cross_entropy as symmetric_cross_entropy
 from jaxloss.classification import varifocal_loss as varifocal_loss
 from jaxloss.reduction import SumAndWeight as SumAndWeight
 from jaxloss.reduction import mean as mean

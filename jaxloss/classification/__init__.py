@@ -22,4 +22,6 @@ from jaxloss.classification.quality import distribution_focal_loss as distributi
 from jaxloss.classification.quality import gaussian_focal_loss as gaussian_focal_loss
 from jaxloss.classification.quality import quality_focal_loss as quality_focal_loss
 from jaxloss.classification.quality import varifocal_loss as varifocal_loss
+from jaxloss.classification.robust import generalized_cross_entropy as generalized_cross_entropy
 from jaxloss.classification.robust import poly_loss_cross_entropy as poly_loss_cross_entropy
+from jaxloss.classification.robust import symmetric_cross_entropy as symmetric_cross_entropy

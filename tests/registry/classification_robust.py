@@ -3,7 +3,7 @@
 from functools import partial
 
 from tests.registry._row import Kind, Row, normal, uniform
-from tests.registry.classification import distribution_zoo
+from tests.registry.classification import distribution_zoo, multiclass
 
 distributed = partial(
     Row,
@@ -20,6 +20,25 @@ ROWS = [
     distributed(
         name="poly_loss_cross_entropy",
         settings=({}, {"epsilon": -1.0}),
-        hyperparameters={"epsilon": (-0.7, 0.0, 3.0)},
+        hyperparameters={"epsilon": (-0.7, 0.0, 3.0), "temperature": (0.5, 1.0, 3.0)},
+    ),
+    multiclass(
+        name="generalized_cross_entropy",
+        settings=(
+            {},
+            {"exponent": 0.0, "ignore_label": 3},
+            *({"exponent": exponent} for exponent in (1e-6, 0.5, 1.0)),
+        ),
+        hyperparameters={"exponent": (0.0, 0.3, 1.0), "temperature": (0.5, 1.0, 3.0)},
+    ),
+    multiclass(
+        name="symmetric_cross_entropy",
+        settings=({}, {"alpha": 6.0, "beta": 0.1, "log_floor": -9.2103, "ignore_label": 3}),
+        hyperparameters={
+            "alpha": (0.0, 0.1, 6.0),
+            "beta": (0.0, 0.1, 1.0),
+            "log_floor": (-9.2, -4.0, -1.0),
+            "temperature": (0.5, 1.0, 3.0),
+        },
     ),
 ]
