@@ -76,8 +76,9 @@ def _distribution_error_jvp(
 ) -> tuple[Array, Array]:
     x, y = primals
     p, n = _softmax(x, axis)
-    others = jnp.sum(y * p, axis, keepdims=True) - y * p
-    slopes = p * (others - y * n), n
+    error = jnp.sum(y * n, axis, keepdims=True)
+    others = jnp.sum(y, axis, keepdims=True) - y
+    slopes = p * (others - error), n
     return distribution_error(x, y, axis), jnp.sum(weighted(slopes, tangents), axis)
 
 
