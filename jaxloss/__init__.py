@@ -13,6 +13,7 @@ from jaxloss.boxes.losses import giou_loss as giou_loss
 from jaxloss.boxes.losses import iou_loss as iou_loss
 from jaxloss.boxes.losses import log_iou_loss as log_iou_loss
 from jaxloss.classification import asymmetric_loss as asymmetric_loss
+from jaxloss.classification import bi_tempered_logistic_loss as bi_tempered_logistic_loss
 from jaxloss.classification import binary_cross_entropy as binary_cross_entropy
 from jaxloss.classification import class_weights_of as class_weights_of
 from jaxloss.classification import distribution_focal_loss as distribution_focal_loss

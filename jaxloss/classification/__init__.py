@@ -25,3 +25,4 @@ from jaxloss.classification.quality import varifocal_loss as varifocal_loss
 from jaxloss.classification.robust import generalized_cross_entropy as generalized_cross_entropy
 from jaxloss.classification.robust import poly_loss_cross_entropy as poly_loss_cross_entropy
 from jaxloss.classification.robust import symmetric_cross_entropy as symmetric_cross_entropy
+from jaxloss.classification.tempered import bi_tempered_logistic_loss as bi_tempered_logistic_loss

@@ -41,4 +41,18 @@ ROWS = [
             "temperature": (0.5, 1.0, 3.0),
         },
     ),
+    distributed(
+        name="bi_tempered_logistic_loss",
+        settings=(
+            {},
+            {"temperature1": 0.5, "temperature2": 0.8, "label_smoothing": 0.1},
+            {"temperature1": 1.0, "temperature2": 1.0},
+            {"temperature1": 0.2, "temperature2": 4.0},
+        ),
+        hyperparameters={
+            "temperature1": (0.0, 0.8, 1.0),
+            "temperature2": (0.7, 1.0, 3.0),
+            "label_smoothing": (0.0, 0.1, 0.5),
+        },
+    ),
 ]
