@@ -40,6 +40,15 @@ PLACES = {
         },
     ),
     "generalized_cross_entropy": (Z, LABELS, {"exponent": (1e-4, 0.3, 0.7, 1.0)}),
+    "bi_tempered_logistic_loss": (
+        Z,
+        ROWS,
+        {
+            "temperature1": (0.2, 0.8, 1.0),
+            "temperature2": (0.8, 1.0, 1.2, 3.0),
+            "label_smoothing": (0.1, 0.5),
+        },
+    ),
     "symmetric_cross_entropy": (
         Z,
         LABELS,

@@ -1,5 +1,7 @@
 """Losses that bend cross-entropy, against formulas in NumPy float64: values, limits, precision."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -164,3 +166,108 @@ def test_integer_labels_are_not_gathered():
         program = jax.make_jaxpr(jax.value_and_grad(lambda z, f=loss: jnp.sum(f(z, LABELS))))(Z)
         assert "gather" not in str(program)
         assert "scatter" not in str(program)
+
+
+TEMPERATURES = [(0.8, 1.2), (0.5, 0.7), (1.0, 1.0), (1.0, 1.3), (0.3, 1.0), (0.2, 4.0)]
+
+
+def tempered_softmax(z, t):
+    """By bisection, in float64."""
+    if t == 1:
+        return np.exp(log_softmax(z))
+
+    def p_of(moved):
+        return np.maximum(1 + (1 - t) * (z - moved[:, None]), 0) ** (1 / (1 - t))
+
+    low = z.max(1)
+    high = low + (z.shape[1] ** (t - 1) - 1) / (t - 1) + 1e-9
+    for _ in range(200):
+        middle = (low + high) / 2
+        more = p_of(middle).sum(1) > 1
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+    return p_of(low)
+
+
+def bi_tempered(z, y, temperature1, temperature2, label_smoothing=0.0):
+    def log_t(u):
+        power = 1 - temperature1
+        return (u**power - 1) / power if power else np.log(u)
+
+    classes, t1 = z.shape[1], temperature1
+    y = (1 - classes / (classes - 1) * label_smoothing) * y + label_smoothing / (classes - 1)
+    p = tempered_softmax(z, temperature2)
+    return (y * (log_t(y) - log_t(p)) - (y ** (2 - t1) - p ** (2 - t1)) / (2 - t1)).sum(1)
+
+
+@pytest.mark.parametrize(("t1", "t2"), TEMPERATURES)
+def test_bi_tempered_loss_is_the_formula(t1, t2):
+    def formula(z, y):
+        return bi_tempered(z, y, t1, t2, 0.1)
+
+    def loss(z, y):
+        return jaxloss.bi_tempered_logistic_loss(
+            z, y, temperature1=t1, temperature2=t2, label_smoothing=0.1
+        )
+
+    z = Z / 3
+    with jax.enable_x64(True):
+        found, slope = both(lambda z: loss(z, DISTRIBUTIONS), z)
+    chex.assert_trees_all_close(found, formula(z, DISTRIBUTIONS), rtol=1e-9)
+    expected = differences(lambda z: formula(z, DISTRIBUTIONS), z)
+    chex.assert_trees_all_close(slope, expected, rtol=2e-6, atol=1e-7)
+
+
+def test_bi_tempered_check_values():
+    """The authors' fixed point after 200 steps, and within its error after 5."""
+    z, y = np.array([1.2, -0.3, 0.5]), np.array([1.0, 0, 0])
+    with jax.enable_x64(True):
+        found = jax.jit(jaxloss.bi_tempered_logistic_loss)(z, y)
+        # At temperature1 = 0 the gradient of the loss by a one-hot label is -p and a constant.
+        loss = partial(jaxloss.bi_tempered_logistic_loss, temperature1=0.0)
+        slope = jax.jit(jax.grad(loss, 1))(z, y * 0.5 + 0.1)
+    np.testing.assert_allclose(found, 0.4396323115, rtol=2e-10)
+    np.testing.assert_allclose(found, 0.4396323048, rtol=2e-8)
+    p = y * 0.5 + 0.1 - np.asarray(slope)
+    np.testing.assert_allclose(p, [0.5354802304, 0.1654567315, 0.2990630381], rtol=1e-9)
+
+
+@pytest.mark.parametrize("t2", [0.3, 0.9, 1.0, 1.0001, 1.5, 4.0])
+def test_tempered_probabilities_are_normalised(t2):
+    """Read off the slope by labels, which is log(y) - log(p) at temperature1 = 1."""
+    rng = np.random.default_rng(7)
+    z = rng.standard_normal((40, 300)) * np.logspace(-2, 3, 40)[:, None]
+    y = np.full(z.shape, 1 / 300)
+    with jax.enable_x64(True):
+        slope = jax.jit(
+            jax.grad(
+                lambda y: jnp.sum(
+                    jaxloss.bi_tempered_logistic_loss(z, y, temperature1=1.0, temperature2=t2)
+                )
+            )
+        )(y)
+    np.testing.assert_allclose((y * np.exp(-slope)).sum(1), np.ones(40), rtol=1e-10)
+
+
+def test_bi_tempered_loss_at_temperature_one_is_cross_entropy():
+    z, labels = Z.astype(np.float32), np.eye(5, dtype=np.float32)[LABELS]
+    ones = {"temperature1": 1.0, "temperature2": 1.0}
+    found, slope = both(lambda z: jaxloss.bi_tempered_logistic_loss(z, labels, **ones), z)
+    expected = both(lambda z: jaxloss.softmax_cross_entropy(z, labels), z)
+    chex.assert_trees_all_close((found, slope), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_bi_tempered_loss_is_bounded():
+    z, y = np.array([[0, 1e30], [0, 1e4]], np.float32), np.array([[1.0, 0], [1, 0]], np.float32)
+    loss = partial(jaxloss.bi_tempered_logistic_loss, temperature1=0.2, temperature2=1.0)
+    found = jax.jit(loss)(z, y)
+    np.testing.assert_allclose(found, np.full(2, 1 / 0.8), rtol=1e-6)
+
+
+def test_a_removed_class_has_no_share_of_the_tail():
+    z, y = Z.astype(np.float32), DISTRIBUTIONS.astype(np.float32)
+    keep = np.array([True, True, False, True, True])
+    hidden, where = np.where(keep, z, np.float32(np.nan)), np.broadcast_to(keep, z.shape)
+    loss = partial(jaxloss.bi_tempered_logistic_loss, label_smoothing=0.2, temperature2=3.0)
+    found = jax.jit(lambda: loss(hidden, y, where=where))()
+    expected = jax.jit(loss)(z[:, keep], y[:, keep])
+    chex.assert_trees_all_close(found, expected, rtol=2e-6)

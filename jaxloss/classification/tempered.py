@@ -70,9 +70,8 @@ def bi_tempered_logistic_loss(
       the derivative takes the logarithm of the smallest normal number.
 
     Differences:
-      The authors' code finds `l` with 5 steps of a fixed-point iteration by default, which differs
-      from this in the eighth digit at `t1 = 0.8`, `t2 = 1.2` and ordinary logits. It has no
-      defaults for the temperatures.
+      For `t2 > 1` the authors' code finds `l` with 5 steps of a fixed-point iteration by default:
+      at `t1 = 0.8`, `t2 = 1.2` and ordinary logits the loss differs in the eighth digit.
 
     Raises:
       TypeError: an argument is a list, or `logits` are not floating point.
