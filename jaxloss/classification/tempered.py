@@ -59,7 +59,8 @@ def bi_tempered_logistic_loss(
         classes is exactly 0.
 
     Returns:
-      `[...]`, the logits without `axis`, in [0, inf), and 0 at `p = y`.
+      `[...]`, the logits without `axis`, in [0, inf), and 0 at `p = y`, close to which digits
+      cancel: the error is that of numbers of order 1, not of the loss.
 
     Edge cases:
       Smooth in the logits for `t2 >= 1`; for `t2 < 1` a class whose probability is 0 has gradient
