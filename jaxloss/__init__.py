@@ -12,10 +12,20 @@ from jaxloss.boxes.losses import diou_loss as diou_loss
 from jaxloss.boxes.losses import giou_loss as giou_loss
 from jaxloss.boxes.losses import iou_loss as iou_loss
 from jaxloss.boxes.losses import log_iou_loss as log_iou_loss
+from jaxloss.classification import asymmetric_loss as asymmetric_loss
+from jaxloss.classification import bi_tempered_logistic_loss as bi_tempered_logistic_loss
 from jaxloss.classification import binary_cross_entropy as binary_cross_entropy
 from jaxloss.classification import class_weights_of as class_weights_of
 from jaxloss.classification import fused_linear_cross_entropy as fused_linear_cross_entropy
+from jaxloss.classification import distribution_focal_loss as distribution_focal_loss
+from jaxloss.classification import gaussian_focal_loss as gaussian_focal_loss
+from jaxloss.classification import generalized_cross_entropy as generalized_cross_entropy
+from jaxloss.classification import hinge_loss as hinge_loss
+from jaxloss.classification import multiclass_hinge_loss as multiclass_hinge_loss
 from jaxloss.classification import negative_log_likelihood as negative_log_likelihood
+from jaxloss.classification import poly_loss_cross_entropy as poly_loss_cross_entropy
+from jaxloss.classification import quality_focal_loss as quality_focal_loss
+from jaxloss.classification import safe_softmax_cross_entropy as safe_softmax_cross_entropy
 from jaxloss.classification import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
 from jaxloss.classification import sigmoid_focal_loss as sigmoid_focal_loss
 from jaxloss.classification import softmax_cross_entropy as softmax_cross_entropy
@@ -23,6 +33,8 @@ from jaxloss.classification import (
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
 )
 from jaxloss.classification import softmax_focal_loss as softmax_focal_loss
+from jaxloss.classification import symmetric_cross_entropy as symmetric_cross_entropy
+from jaxloss.classification import varifocal_loss as varifocal_loss
 from jaxloss.reduction import SumAndWeight as SumAndWeight
 from jaxloss.reduction import mean as mean
 from jaxloss.reduction import sum as sum

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._derivatives import weighted
-from jaxloss._numerics import horner, logarithm, ratio
+from jaxloss._numerics import horner, logarithm, quotient, ratio, relu
 
 # log(1 + e) / e as a polynomial on [0, 1], minimax in relative error: 2.1e-7 once evaluated.
 LOGARITHM_OF_ONE_PLUS = (
@@ -83,6 +84,40 @@ def _logistic_cost_jvp(
 logistic_cost.defjvp(_logistic_cost_jvp, symbolic_zeros=True)
 
 
+@jax.custom_jvp
+def shifted_cost(x: Logit, margin: Array) -> Array:
+    """-log(1 - max(sigmoid(x) - margin, 0)), for a margin in [0, 1); 0 up to the margin."""
+    p, n = logistic(x)
+    shifted, rest, tiny = _shifted(p, n, margin)
+    return jnp.where(tiny, x.value, jnp.log1p(shifted / rest))
+
+
+def _shifted_cost_jvp(
+    primals: tuple[Logit, Array], tangents: tuple[Logit, Array]
+) -> tuple[Array, Array]:
+    x, margin = primals
+    p, n = logistic(x)
+    shifted, rest, tiny = _shifted(p, n, margin)
+    zero = jnp.zeros_like(rest)
+    by_logit = jnp.where(tiny, jnp.ones_like(rest), quotient(p * n, rest))
+    by_margin = jnp.where(tiny, zero, -quotient(jnp.ones_like(rest), rest))
+    slopes = (jnp.where(shifted > 0, slope, zero) for slope in (by_logit, by_margin))
+    return shifted_cost(x, margin), weighted(tuple(slopes), (tangents[0].value, tangents[1]))
+
+
+shifted_cost.defjvp(_shifted_cost_jvp, symbolic_zeros=True)
+
+
+def _shifted(p: Array, n: Array, margin: Array) -> tuple[Array, Array, Array]:
+    """max(p - margin, 0), 1 less that, and where the latter is too small to divide by.
+
+    There the margin is 0, and the logit so high that it is the cost.
+    """
+    rest = n + margin
+    tiny = rest < 4 * np.finfo(rest.dtype).tiny
+    return relu(p - margin), jnp.where(tiny, jnp.ones_like(rest), rest), tiny
+
+
 def known_number(value: ArrayLike) -> float | None:
     """`value` if it is a Python number >= 0, known while tracing, else None."""
     return float(value) if isinstance(value, int | float) and value >= 0 else None
@@ -118,6 +153,36 @@ def _logistic_focus_jvp(
 
 
 logistic_focus.defjvp(_logistic_focus_jvp, symbolic_zeros=True)
+
+
+def power(base: Array, exponent: Array, known: float | None) -> Array:
+    """base**exponent for a base >= 0 and an exponent >= 0.
+
+    `known` is the exponent where it is a Python number, else None. A whole one is a product with
+    its own derivatives; of any other the derivatives at base 0 are 0.
+    """
+    if known is not None and known.is_integer():
+        return base ** int(known)
+    return _differentiable_power(base, exponent, known)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _differentiable_power(base: Array, exponent: Array, known: float | None) -> Array:
+    value = _power(base, exponent) if known is None else _known_power(base, known)
+    return jnp.where((base == 0) & (exponent > 0), jnp.zeros((), base.dtype), value)
+
+
+def _differentiable_power_jvp(
+    known: float | None, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    base, exponent = primals
+    value = _differentiable_power(base, exponent, known)
+    logarithm_of_base = logarithm(jnp.where(base <= 0, jnp.ones_like(base), base))
+    slopes = (ratio(exponent * value, base), value * logarithm_of_base)
+    return value, weighted(slopes, tangents)
+
+
+_differentiable_power.defjvp(_differentiable_power_jvp, symbolic_zeros=True)
 
 
 def _log_of_one_plus(e: Array) -> Array:

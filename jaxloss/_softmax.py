@@ -65,6 +65,26 @@ def _distribution_cost_jvp(
 distribution_cost.defjvp(_distribution_cost_jvp, symbolic_zeros=True)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def distribution_error(x: Array, y: Array, axis: int) -> Array:
+    """sum y (1 - softmax(x)): of a distribution, the probability of being wrong."""
+    return jnp.sum(y * _softmax(x, axis)[1], axis)
+
+
+def _distribution_error_jvp(
+    axis: int, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    x, y = primals
+    p, n = _softmax(x, axis)
+    error = jnp.sum(y * n, axis, keepdims=True)
+    others = jnp.sum(y, axis, keepdims=True) - y
+    slopes = p * (others - error), n
+    return distribution_error(x, y, axis), jnp.sum(weighted(slopes, tangents), axis)
+
+
+distribution_error.defjvp(_distribution_error_jvp, symbolic_zeros=True)
+
+
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _softmax(x: Array, axis: int) -> tuple[Array, Array]:
     """p = softmax(x) and 1 - p, which at the highest logit is a sum over the other classes."""

@@ -9,7 +9,16 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
 from jaxloss._derivatives import elementwise, weighted
-from jaxloss._logistic import known_number, logistic_cost, logistic_focus, logit
+from jaxloss._logistic import (
+    known_number,
+    logistic,
+    logistic_cost,
+    logistic_focus,
+    logit,
+    power,
+    shifted_cost,
+)
+from jaxloss._numerics import relu
 
 
 def sigmoid_binary_cross_entropy(
@@ -133,6 +142,75 @@ def sigmoid_focal_loss(
     return keep(mask, focal(x, y, check.parameter("gamma", gamma, x), weight))
 
 
+def asymmetric_loss(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    positive_gamma: ArrayLike = 1.0,
+    negative_gamma: ArrayLike = 4.0,
+    margin: ArrayLike = 0.05,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Binary cross-entropy that scales the easy noes down further, and forgets the easiest.
+
+    Formula:
+      `-y (1 - p)^g log(p) - (1 - y) p_m^h log(1 - p_m)` with `p = sigmoid(logits)`,
+      `p_m = max(p - margin, 0)`, `y` the labels, `g` the `positive_gamma` and `h` the
+      `negative_gamma`.
+
+    Args:
+      logits: `[...]`, log-odds of a yes.
+      labels: `[...]`, boolean, integers 0 and 1, or floating point in [0, 1] (soft labels).
+      positive_gamma: `>= 0`, how far an easy yes is scaled down. A Python number that is a
+        multiple of 1/2 is computed by products and square roots; any other number and any array,
+        which may be traced and differentiated, by a logarithm. A scalar, a vector along the last
+        axis (the classes), or of the rank of the logits.
+      negative_gamma: `>= 0`, how far an easy no is scaled down; as `positive_gamma`.
+      margin: in [0, 1), the probability up to which a no costs nothing. Shapes as for
+        `positive_gamma`; may be traced and differentiated.
+      where: boolean `[...]`; False makes the loss exactly 0.
+
+    Returns:
+      `[...]` in [0, inf), in nats. Relative precision is the same for a loss of 1e-30 as for 1,
+      except where `p` is close to the margin.
+
+    Edge cases:
+      A no with `p <= margin` has loss and gradient exactly 0; at `p = margin` there is a kink for
+      `negative_gamma = 0` alone. Value and derivatives are finite for every finite logit and all
+      exponents `>= 0`, with `margin = 0` too; an infinite logit gives NaN. The factors are
+      differentiated, not held constant. An integer label other than 0 and 1 gives NaN in value and
+      in gradient. Soft labels are differentiable.
+
+    Differences:
+      The authors' `AsymmetricLoss` holds the factors `(1 - p)^g` and `p_m^h` constant while
+      differentiating, their `AsymmetricLossOptimized` does not; both clamp the logarithms at 1e-8
+      and return the sum. Their loss of one label of many, on a softmax, is not this function.
+
+    Raises:
+      TypeError: an argument is a list, or `logits` are not floating point.
+      ValueError: the ranks differ, or a dimension is neither equal nor 1.
+
+    Reference:
+      Ben-Baruch, Ridnik, Zamir, Noy, Friedman, Protter, Zelnik-Manor, "Asymmetric Loss For
+      Multi-Label Classification", 2020, arXiv 2009.14119.
+
+    Example:
+      >>> logits, labels = jnp.array([0.7, 0.7, -4.0]), jnp.array([1, 0, 0])
+      >>> losses = jaxloss.asymmetric_loss(logits, labels)
+      >>> print(np.array_str(losses, precision=4))
+      [0.1338 0.1406 0.    ]
+    """
+    check = Arguments("asymmetric_loss")
+    x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
+    settings = (
+        check.parameter("positive_gamma", positive_gamma, x),
+        check.parameter("negative_gamma", negative_gamma, x),
+        check.parameter("margin", margin, x),
+    )
+    known = known_number(positive_gamma), known_number(negative_gamma)
+    return keep(mask, elementwise(functools.partial(_asymmetric, *known))(x, y, *settings))
+
+
 def binary_cross_entropy(
     probabilities: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
@@ -184,6 +262,22 @@ def _cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
 def _focal(known: float | None, x: Array, y: Array, gamma: Array, weight: Array) -> Array:
     focus = logistic_focus(logit(x), y, gamma, known)
     return weight * focus * logistic_cost(logit(x), y, 1 - y)
+
+
+def _asymmetric(
+    known_positive: float | None,
+    known_negative: float | None,
+    x: Array,
+    y: Array,
+    positive_gamma: Array,
+    negative_gamma: Array,
+    margin: Array,
+) -> Array:
+    one, zero = jnp.ones_like(y), jnp.zeros_like(y)
+    positive_focus = logistic_focus(logit(x), one, positive_gamma, known_positive)
+    negative_focus = power(relu(logistic(logit(x))[0] - margin), negative_gamma, known_negative)
+    positive = positive_focus * logistic_cost(logit(x), one, zero)
+    return y * positive + (1 - y) * (negative_focus * shifted_cost(logit(x), margin))
 
 
 @jax.custom_jvp

@@ -95,6 +95,53 @@ def softmax_cross_entropy(
     return keep(rows.mask, distribution_cost(rows.x, blank(rows, y, 0), rows.axis))
 
 
+def safe_softmax_cross_entropy(
+    logits: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+) -> Array:
+    """Cross-entropy of a softmax with a distribution, in which an impossible class may stand.
+
+    Formula:
+      `-sum_c y_c log(p_c)` with `p = softmax(logits)` and `y` the labels, and `0 log(0) = 0`.
+
+    Args:
+      logits: `[..., C]`, unnormalised log-probabilities; -inf is a class of probability 0.
+      labels: `[..., C]`, the probability of each class; a row need not sum to 1.
+      where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
+        logits: False removes a class from its row as if it did not exist, and a row without
+        classes is exactly 0.
+
+    Returns:
+      `[...]`, the logits without their last axis, in [0, inf) and nats.
+
+    Edge cases:
+      Smooth everywhere, with the gradient of `softmax_cross_entropy`. A logit of -inf has
+      probability 0 and gradient 0; it adds 0 to the loss where its label is 0, and makes it inf
+      where its label is positive. Finite with its derivatives for every finite logit.
+
+    Differences:
+      optax's function of this name has the same numbers. `softmax_cross_entropy` here is the same
+      function with more parameters: in optax the two differ at logits of -inf.
+
+    Raises:
+      TypeError: an argument is a list, or `logits` are not floating point.
+      ValueError: the ranks differ, a dimension is neither equal nor 1, or `where` has neither
+        shape.
+
+    Reference:
+      Bridle, "Probabilistic Interpretation of Feedforward Classification Network Outputs", 1990.
+
+    Example:
+      >>> logits, labels = jnp.array([1.2, -jnp.inf, 0.5]), jnp.array([0.8, 0.0, 0.2])
+      >>> loss = jaxloss.safe_softmax_cross_entropy(logits, labels)
+      >>> print(f"{loss:.4f}")
+      0.5432
+    """
+    check = Arguments("safe_softmax_cross_entropy")
+    x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
+    rows = rows_of(check, x, axes_of(check, -1, x.ndim), where)
+    return keep(rows.mask, distribution_cost(rows.x, blank(rows, y, 0), rows.axis))
+
+
 def softmax_cross_entropy_with_integer_labels(
     logits: ArrayLike,
     labels: ArrayLike,

@@ -1,0 +1,108 @@
+"""Classification losses by their own hyperparameters: mapped in one program, and differentiated."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxloss
+from tests.registry._row import integers, normal, uniform
+
+X, Y = normal(6, 4, seed=1, scale=2), uniform(6, 4, seed=2)
+Z, LABELS = normal(6, 5, seed=3, scale=2), integers(6, high=5, seed=4)
+ROWS = np.random.default_rng(5).dirichlet(np.ones(5), 6)
+PLACES = {
+    "sigmoid_focal_loss": (X, Y, {"gamma": (0.3, 1.0, 2.7), "alpha": (0.2, 0.5, 0.9)}),
+    "softmax_focal_loss": (Z, LABELS, {"gamma": (0.3, 1.0, 2.7), "temperature": (0.6, 1.0, 2.5)}),
+    "sigmoid_binary_cross_entropy": (X, Y, {"positive_weight": (0.3, 1.0, 2.5)}),
+    "softmax_cross_entropy": (
+        Z,
+        ROWS,
+        {"label_smoothing": (0.0, 0.1, 0.7), "temperature": (0.6, 1.0, 2.5)},
+    ),
+    "softmax_cross_entropy_with_integer_labels": (
+        Z,
+        LABELS,
+        {"label_smoothing": (0.0, 0.1, 0.7), "temperature": (0.6, 1.0, 2.5)},
+    ),
+    "poly_loss_cross_entropy": (Z, ROWS, {"epsilon": (-0.7, 0.0, 2.0)}),
+    "quality_focal_loss": (X, Y, {"beta": (0.3, 1.0, 2.7)}),
+    "varifocal_loss": (X, Y, {"alpha": (0.2, 0.5, 0.9), "gamma": (0.3, 1.0, 2.7)}),
+    "gaussian_focal_loss": (X, Y, {"alpha": (0.3, 1.0, 2.7), "gamma": (0.3, 1.0, 2.7)}),
+    "asymmetric_loss": (
+        X,
+        Y,
+        {
+            "positive_gamma": (0.3, 1.0, 2.7),
+            "negative_gamma": (0.3, 1.0, 2.7),
+            "margin": (1e-4, 0.05, 0.3),
+        },
+    ),
+    "generalized_cross_entropy": (Z, LABELS, {"exponent": (1e-4, 0.3, 0.7, 1.0)}),
+    "bi_tempered_logistic_loss": (
+        Z,
+        ROWS,
+        {
+            "temperature1": (0.2, 0.8, 1.0),
+            "temperature2": (0.8, 1.0, 1.2, 3.0),
+            "label_smoothing": (0.1, 0.5),
+        },
+    ),
+    "symmetric_cross_entropy": (
+        Z,
+        LABELS,
+        {"alpha": (0.0, 0.1, 6.0), "beta": (0.0, 0.1), "log_floor": (-9.0, -4.0)},
+    ),
+}
+CASES = [(name, parameter) for name, (*_, given) in PLACES.items() for parameter in given]
+
+
+@pytest.mark.parametrize(("name", "parameter"), CASES)
+def test_slope_by_a_hyperparameter_is_the_finite_difference(name, parameter):
+    x, y, given = PLACES[name]
+    loss = getattr(jaxloss, name)
+
+    @jax.jit
+    def value_and_slope(value):
+        return jax.jvp(lambda v: loss(x, y, **{parameter: v}), (value,), (jnp.ones_like(value),))
+
+    step = 1e-5
+    with jax.enable_x64(True):
+        for place in map(np.float64, given[parameter]):
+            _, slope = value_and_slope(place)
+            above, below = (value_and_slope(place + s)[0] for s in (step, -step))
+            expected = (above - below) / (2 * step)
+            np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_generalized_cross_entropy_by_its_exponent_at_zero():
+    """Its series starts with cost - exponent cost^2 / 2."""
+    with jax.enable_x64(True):
+        slope = jax.jacfwd(lambda q: jaxloss.generalized_cross_entropy(Z, LABELS, exponent=q))
+        cost = jaxloss.softmax_cross_entropy_with_integer_labels(Z, LABELS)
+        chex.assert_trees_all_close(slope(0.0), -cost * cost / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [jaxloss.sigmoid_focal_loss, jaxloss.quality_focal_loss])
+def test_sixty_four_gammas_in_one_program(loss):
+    name = "gamma" if loss is jaxloss.sigmoid_focal_loss else "beta"
+    x, y = X.astype(np.float32), np.round(Y).astype(np.float32)
+    gammas = np.linspace(0, 4, 64, dtype=np.float32)
+    traces = []
+
+    @jax.jit
+    def swept(gammas):
+        def one(gamma):
+            traces.append(gamma)
+            return jax.value_and_grad(lambda x: jnp.sum(loss(x, y, **{name: gamma})))(x)
+
+        return jax.vmap(one)(gammas)
+
+    values, slopes = swept(gammas)
+    assert len(traces) == 1
+    wrong = np.where(y == 1, 1 / (1 + np.exp(X)), 1 / (1 + np.exp(-X)))
+    exact = (wrong ** gammas[:, None, None] * -np.log1p(-wrong)).sum((1, 2))
+    np.testing.assert_allclose(values, exact, rtol=2e-6)
+    assert slopes.shape == (64, *x.shape)
+    assert np.isfinite(slopes).all()
