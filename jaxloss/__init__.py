@@ -16,8 +16,8 @@ from jaxloss.classification import asymmetric_loss as asymmetric_loss
 from jaxloss.classification import bi_tempered_logistic_loss as bi_tempered_logistic_loss
 from jaxloss.classification import binary_cross_entropy as binary_cross_entropy
 from jaxloss.classification import class_weights_of as class_weights_of
-from jaxloss.classification import fused_linear_cross_entropy as fused_linear_cross_entropy
 from jaxloss.classification import distribution_focal_loss as distribution_focal_loss
+from jaxloss.classification import fused_linear_cross_entropy as fused_linear_cross_entropy
 from jaxloss.classification import gaussian_focal_loss as gaussian_focal_loss
 from jaxloss.classification import generalized_cross_entropy as generalized_cross_entropy
 from jaxloss.classification import hinge_loss as hinge_loss
