@@ -22,6 +22,16 @@ from jaxloss.classification import (
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
 )
 from jaxloss.classification import softmax_focal_loss as softmax_focal_loss
+from jaxloss.embedding import arcface_logits as arcface_logits
+from jaxloss.embedding import center_loss as center_loss
+from jaxloss.embedding import circle_loss as circle_loss
+from jaxloss.embedding import contrastive_loss as contrastive_loss
+from jaxloss.embedding import cosface_logits as cosface_logits
+from jaxloss.embedding import info_nce_loss as info_nce_loss
+from jaxloss.embedding import ntxent as ntxent
+from jaxloss.embedding import supervised_contrastive_loss as supervised_contrastive_loss
+from jaxloss.embedding import triplet_margin_loss as triplet_margin_loss
+from jaxloss.embedding import update_centers as update_centers
 from jaxloss.reduction import SumAndWeight as SumAndWeight
 from jaxloss.reduction import mean as mean
 from jaxloss.reduction import sum as sum
