@@ -5,6 +5,17 @@ from jaxloss.classification.binary import (
     sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
 )
 from jaxloss.classification.binary import sigmoid_focal_loss as sigmoid_focal_loss
+from jaxloss.classification.imbalance import GradientHarmonizedState as GradientHarmonizedState
+from jaxloss.classification.imbalance import SeesawState as SeesawState
+from jaxloss.classification.imbalance import class_balanced_weights as class_balanced_weights
+from jaxloss.classification.imbalance import gradient_harmonized_init as gradient_harmonized_init
+from jaxloss.classification.imbalance import gradient_harmonized_loss as gradient_harmonized_loss
+from jaxloss.classification.imbalance import ldam_loss as ldam_loss
+from jaxloss.classification.imbalance import (
+    logit_adjusted_cross_entropy as logit_adjusted_cross_entropy,
+)
+from jaxloss.classification.imbalance import seesaw_init as seesaw_init
+from jaxloss.classification.imbalance import seesaw_loss as seesaw_loss
 from jaxloss.classification.multiclass import class_weights_of as class_weights_of
 from jaxloss.classification.multiclass import negative_log_likelihood as negative_log_likelihood
 from jaxloss.classification.multiclass import softmax_cross_entropy as softmax_cross_entropy
