@@ -402,11 +402,11 @@ def gradient_harmonized_loss(
     old = _counts(check, state, GradientHarmonizedState, "gradient_harmonized_init")
     p, n = logistic(logit(lax.stop_gradient(x)))
     gradients = jnp.abs(y * n - (1 - y) * p)
-    weights, new = _harmonized(
-        gradients, mask, old, check.scalar("momentum", momentum, old), axis_name
-    )
-    losses = elementwise(_cross_entropy)(x, y, 1 - y)
-    return keep(mask, weights.astype(x.dtype) * losses), GradientHarmonizedState(new)
+    running = old.astype(jnp.promote_types(old.dtype, x.dtype))
+    momentum = check.scalar("momentum", momentum, running)
+    weights, running = _harmonized(gradients, mask, running, momentum, axis_name)
+    losses = weights.astype(x.dtype) * elementwise(_cross_entropy)(x, y, 1 - y)
+    return keep(mask, losses), GradientHarmonizedState(running.astype(old.dtype))
 
 
 def gradient_harmonized_init(bins: int = 10) -> GradientHarmonizedState:
