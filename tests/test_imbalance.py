@@ -212,14 +212,15 @@ LOSSES = [
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("wrong", [-1, 4, 10**6])
-def test_a_wrong_label_is_nan_in_value_and_gradient_of_its_example(loss, wrong):
-    z, labels = Z.astype(np.float32), np.where(np.arange(12) == 5, wrong, LABELS)
+def test_a_wrong_label_is_nan_in_value_and_gradient_of_its_example(loss):
+    z, labels = Z.astype(np.float32), LABELS.copy()
+    labels[[2, 5, 7]] = -1, 4, 10**6
+    wrong = ~np.isin(labels, range(4))
     found, slope = both(lambda z: loss(z, labels), z)
-    np.testing.assert_array_equal(np.isnan(found), np.arange(12) == 5)
-    np.testing.assert_array_equal(np.isnan(slope).all(-1), np.arange(12) == 5)
-    ignored, slope = both(lambda z: loss(z, labels, ignore_label=wrong), z)
-    assert np.isfinite(ignored).all()
+    np.testing.assert_array_equal(np.isnan(found), wrong)
+    np.testing.assert_array_equal(np.isnan(slope).all(-1), wrong)
+    ignored, slope = both(lambda z: loss(z, labels, ignore_label=4), z)
+    np.testing.assert_array_equal(np.isnan(ignored), wrong & (labels != 4))
     assert ignored[5] == 0
     assert not np.any(slope[5])
 

@@ -402,7 +402,7 @@ def gradient_harmonized_loss(
     old = _counts(check, state, GradientHarmonizedState, "gradient_harmonized_init")
     p, n = logistic(logit(lax.stop_gradient(x)))
     gradients = jnp.abs(y * n - (1 - y) * p)
-    running = old.astype(jnp.promote_types(old.dtype, x.dtype))
+    running = old.astype(np.promote_types(old.dtype, x.dtype))
     momentum = check.scalar("momentum", momentum, running)
     weights, running = _harmonized(gradients, mask, running, momentum, axis_name)
     losses = weights.astype(x.dtype) * elementwise(_cross_entropy)(x, y, 1 - y)
