@@ -51,11 +51,13 @@ def query_zoo() -> Arrays:
 
 
 def prototype_zoo() -> Arrays:
-    x = vectors(4)
+    """Every vector against columns that fit float16, of zeros among them."""
+    x, tame = vectors(4), vectors(5)
+    tame = tame[(np.abs(tame) < 1e5).all(1)]
     return {
         "embeddings": x,
         "labels": (np.arange(len(x)) % 5).astype(np.int32),
-        "kernel": vectors(5)[:5].T,
+        "kernel": tame[[0, 1, 2, -4, -9]].T,
     }
 
 
