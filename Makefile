@@ -11,11 +11,12 @@ demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
 test: .venv/.test  ## the laws over every function, and each room's own tests
 	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup $(ARGS)
 
-thorough: .venv/.test  ## every setting and every dtype of every law: minutes more
-	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup --thorough $(ARGS)
+thorough: .venv/.test  ## what `test` leaves out: every setting and every dtype of every law
+	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup --thorough -m thorough $(ARGS)
 
-bench: .venv/.bench  ## print the tables of the README: speed, and what other libraries get wrong
+bench: .venv/.bench  ## print the tables of the README: speed, precision, what others get wrong
 	$(BIN)/python -m bench.speed $(ARGS)
+	$(BIN)/python -m bench.precision
 	$(BIN)/python -m bench.differences
 
 peers: .venv/.bench .venv/.test  ## compare values and gradients with PyTorch and torchvision

@@ -17,6 +17,7 @@ from jaxloss.classification import SeesawState as SeesawState
 from jaxloss.classification import binary_cross_entropy as binary_cross_entropy
 from jaxloss.classification import class_balanced_weights as class_balanced_weights
 from jaxloss.classification import class_weights_of as class_weights_of
+from jaxloss.classification import fused_linear_cross_entropy as fused_linear_cross_entropy
 from jaxloss.classification import gradient_harmonized_init as gradient_harmonized_init
 from jaxloss.classification import gradient_harmonized_loss as gradient_harmonized_loss
 from jaxloss.classification import ldam_loss as ldam_loss

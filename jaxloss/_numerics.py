@@ -55,11 +55,13 @@ def smaller(x: Array, y: Array) -> Array:
 def inverse_power_of_two(x: Array) -> Array:
     """2**-floor(log2 |x|), a constant under differentiation; 0 where x is 0 or subnormal.
 
-    Multiplying by it is exact, and brings |x| into [1, 2): what is divided afterwards can neither
-    overflow nor underflow, nor can its derivatives, which JAX writes with 1/x**2 and 1/x**3.
+    Multiplying by it is exact, and brings |x| into [1, 2), the largest numbers into [2, 4): what is
+    divided afterwards can neither overflow nor underflow, nor can its derivatives, which JAX writes
+    with 1/x**2 and 1/x**3.
     """
-    exponent, _, bias = _exponent(x)
-    return jnp.where(exponent > 0, _power(2 * bias - exponent, x), jnp.zeros((), x.dtype))
+    exponent, mask, bias = _exponent(x)
+    inverse = jnp.maximum(2 * bias - exponent, mask & -mask)
+    return jnp.where(exponent > 0, _power(inverse, x), jnp.zeros((), x.dtype))
 
 
 def inverse_root_of_power_of_two(x: Array) -> Array:

@@ -5,6 +5,9 @@ from jaxloss.classification.binary import (
     sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy,
 )
 from jaxloss.classification.binary import sigmoid_focal_loss as sigmoid_focal_loss
+from jaxloss.classification.fused import (
+    fused_linear_cross_entropy as fused_linear_cross_entropy,
+)
 from jaxloss.classification.imbalance import GradientHarmonizedState as GradientHarmonizedState
 from jaxloss.classification.imbalance import SeesawState as SeesawState
 from jaxloss.classification.imbalance import class_balanced_weights as class_balanced_weights

@@ -86,7 +86,7 @@ def labelled(
         return rows, target
     at = target.at & rows.kept
     known = jnp.any(at, rows.axis) | ~rows.mask
-    return rows, Target(at, _one_or_nan(known, x.dtype), rows.axis)
+    return rows, Target(at, one_or_nan(known, x.dtype), rows.axis)
 
 
 def labels_of(
@@ -103,10 +103,10 @@ def labels_of(
 def target_of(y: Array, classes: int, axis: int, dtype: np.dtype[Any]) -> Target:
     shape = tuple(classes if i == axis else 1 for i in range(y.ndim + 1))
     at = lax.broadcasted_iota(y.dtype, shape, axis) == jnp.expand_dims(y, axis)
-    return Target(at, _one_or_nan((y >= 0) & (y < classes), dtype), axis)
+    return Target(at, one_or_nan((y >= 0) & (y < classes), dtype), axis)
 
 
-def _one_or_nan(known: Array, dtype: np.dtype[Any]) -> Array:
+def one_or_nan(known: Array, dtype: np.dtype[Any]) -> Array:
     return jnp.where(known, jnp.ones((), dtype), jnp.nan)
 
 

@@ -21,24 +21,20 @@ def test_jit_and_eager_agree(row, setting):
 
 
 @held("vmap")
-def test_vmap_is_a_loop(row, setting):
-    arrays = row.cast(np.float32)
-    variants = [{name: np.roll(a, k, axis=0) for name, a in arrays.items()} for k in (0, 1, 3)]
-    function = value(row, setting)
-    mapped = jax.vmap(function)(jax.tree.map(lambda *parts: jnp.stack(parts), *variants))
-    chex.assert_trees_all_close(mapped, _stack([function(v) for v in variants]), **close)
-
-
-@held("vmap")
-def test_vmap_over_one_argument(row, setting):
-    arrays = row.cast(np.float32)
+def test_vmap_is_a_loop_over_every_argument_and_over_one(row, setting):
+    arrays, function = row.cast(np.float32), value(row, setting)
+    every = [{name: np.roll(a, k, axis=0) for name, a in arrays.items()} for k in (0, 1, 3)]
     name, array = next(iter(arrays.items()))
-    variants = [{**arrays, name: variant} for variant in (array, np.roll(array, 1, axis=0))]
+    one = [{**arrays, name: variant} for variant in (array, np.roll(array, 1, axis=0))]
     axes = {other: 0 if other == name else None for other in arrays}
-    function = value(row, setting)
-    stacked = {**arrays, name: jnp.stack([variant[name] for variant in variants])}
-    mapped = jax.vmap(function, in_axes=(axes,))(stacked)
-    chex.assert_trees_all_close(mapped, _stack([function(v) for v in variants]), **close)
+
+    @jax.jit
+    def mapped(every, one):
+        return jax.vmap(function)(every), jax.vmap(function, in_axes=(axes,))(one)
+
+    found = mapped(_stack(every), {**arrays, name: _stack([variant[name] for variant in one])})
+    wanted = tuple(_stack([function(arrays) for arrays in variants]) for variants in (every, one))
+    chex.assert_trees_all_close(found, wanted, **close)
 
 
 HYPERPARAMETERS = [
@@ -59,11 +55,15 @@ def test_hyperparameters_may_be_traced_mapped_and_differentiated(row, name):
     def total(value):
         return sum(jnp.sum(leaf) for leaf in function(value))
 
-    static = [jax.jit(lambda v=v: function(float(v)))() for v in values]
-    chex.assert_trees_all_close(
-        jax.jit(jax.vmap(function))(values), _stack(static), rtol=5e-6, atol=1e-6
-    )
-    chex.assert_tree_all_finite(jax.jit(jax.vmap(jax.grad(total)))(values))
+    @jax.jit
+    def mapped(values):
+        return jax.vmap(function)(values), jax.vmap(jax.grad(total))(values)
+
+    found, slopes = mapped(values)
+    known = row.hyperparameters[name]
+    static = jax.jit(lambda: [function(value) for value in known])()
+    chex.assert_trees_all_close(found, _stack(static), rtol=5e-6, atol=1e-6)
+    chex.assert_tree_all_finite(slopes)
 
 
 @held("gradient", every_setting=True)

@@ -39,6 +39,15 @@ def label_zoo(name: str = "logits") -> Arrays:
     return {name: logits, "labels": (np.arange(len(logits)) % 4).astype(np.int32)}
 
 
+def layer_zoo() -> Arrays:
+    """Each feature is the logit of two or three of eleven classes."""
+    return {
+        "features": class_zoo(),
+        "kernel": np.tile(np.eye(4), 3)[:, :11],
+        "labels": label_zoo()["labels"],
+    }
+
+
 binary = partial(
     Row,
     kind=Kind.ELEMENTWISE,
@@ -125,5 +134,27 @@ ROWS = [
         differentiable=("class_weights",),
         shared=frozenset({"class_weights"}),
         any_shape=frozenset({"labels", "class_weights"}),
+    ),
+    multiclass(
+        name="fused_linear_cross_entropy",
+        arrays={
+            "features": normal(8, 3, seed=3),
+            "kernel": normal(3, 11, seed=5, scale=2),
+            "labels": integers(8, high=11, seed=4),
+        },
+        differentiable=("features", "kernel"),
+        settings=(
+            {"chunk_size": 4},
+            {},
+            {"chunk_size": 5, "label_smoothing": 0.1, "ignore_label": 3, "bias": np.arange(11.0)},
+        ),
+        hyperparameters={"label_smoothing": (0.0, 0.1, 0.5)},
+        shared=frozenset({"kernel"}),
+        class_axis={},
+        zoo=layer_zoo,
+        exempt={
+            "gradient": "a custom_vjp has no forward mode for this law; "
+            "tests/test_fused_linear.py compares gradients with the dense form's",
+        },
     ),
 ]
