@@ -96,7 +96,7 @@ ROWS = [
         kind=Kind.CLASS,
         arrays={
             "a": 0.4 * normal(8, 3, seed=1),
-            "b": 0.4 * normal(8, 3, seed=2),
+            "b": 0.4 * normal(8, 1, seed=2),  # or a and b would move together
             "same": np.arange(8) % 3 == 0,
         },
         result=(8,),
@@ -111,7 +111,7 @@ ROWS = [
         arrays={
             "anchors": normal(8, 3, seed=1),
             "positives": normal(8, 3, seed=2),
-            "negatives": normal(8, 3, seed=3),
+            "negatives": normal(8, 1, seed=3),  # or all three would move together
         },
         result=(8,),
         settings=({}, {"margin": 2.5, "eps": 0.0}),
