@@ -71,7 +71,9 @@ def supervised_contrastive_loss(
     cosines = similarities(batch.x, batch.x) / check.scalar("temperature", temperature, batch.x)
     count = jnp.sum(batch.positive, -1, dtype=cosines.dtype, keepdims=True)
     shares = jnp.where(batch.positive, 1 / jnp.maximum(count, 1), 0)
-    others = _among(batch.positive | batch.negative, count > 0, cosines)
+    # The lowest number, since a share of 0 times -inf would be NaN on the way.
+    lowest = float(np.finfo(cosines.dtype).min)
+    others = _among(batch.positive | batch.negative, count > 0, cosines, lowest)
     return keep(batch.mask, distribution_cost(others, shares, others.ndim - 1))
 
 
@@ -297,9 +299,9 @@ def _own(rank: int, size: int) -> Array:
     return rows == columns
 
 
-def _among(columns: Array, rows: Array, logits: Array) -> Array:
+def _among(columns: Array, rows: Array, logits: Array, removed: float = -np.inf) -> Array:
     """`logits` without the columns that do not count, and 0 in rows that do not."""
-    return jnp.where(rows, jnp.where(columns, logits, -jnp.inf), 0)
+    return jnp.where(rows, jnp.where(columns, logits, removed), 0)
 
 
 def _log_sum_exp(x: Array, chosen: Array) -> Array:
