@@ -11,6 +11,17 @@ from jaxloss.classification.fused import (
 )
 from jaxloss.classification.margin import hinge_loss as hinge_loss
 from jaxloss.classification.margin import multiclass_hinge_loss as multiclass_hinge_loss
+from jaxloss.classification.imbalance import GradientHarmonizedState as GradientHarmonizedState
+from jaxloss.classification.imbalance import SeesawState as SeesawState
+from jaxloss.classification.imbalance import class_balanced_weights as class_balanced_weights
+from jaxloss.classification.imbalance import gradient_harmonized_init as gradient_harmonized_init
+from jaxloss.classification.imbalance import gradient_harmonized_loss as gradient_harmonized_loss
+from jaxloss.classification.imbalance import ldam_loss as ldam_loss
+from jaxloss.classification.imbalance import (
+    logit_adjusted_cross_entropy as logit_adjusted_cross_entropy,
+)
+from jaxloss.classification.imbalance import seesaw_init as seesaw_init
+from jaxloss.classification.imbalance import seesaw_loss as seesaw_loss
 from jaxloss.classification.multiclass import class_weights_of as class_weights_of
 from jaxloss.classification.multiclass import negative_log_likelihood as negative_log_likelihood
 from jaxloss.classification.multiclass import (

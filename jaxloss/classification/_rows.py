@@ -56,7 +56,7 @@ def rows_of(
 ) -> Rows:
     """`x` as rows of classes without what `where` removes, and what is not `counted`."""
     axis = axes[0] if len(axes) == 1 else x.ndim - len(axes)
-    by_class = where is not None and jnp.ndim(where) == x.ndim
+    by_class = where is not None and check.array("where", where).ndim == x.ndim
     kept = check.where(where if by_class else None, x.shape, "the logits")
     mask = check.where(None if by_class else where, _result_shape(x.shape, axes))
     if kept is not None:
