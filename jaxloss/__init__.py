@@ -22,6 +22,15 @@ from jaxloss.classification import (
     softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels,
 )
 from jaxloss.classification import softmax_focal_loss as softmax_focal_loss
+from jaxloss.distribution import cross_entropy as cross_entropy
+from jaxloss.distribution import entropy as entropy
+from jaxloss.distribution import generalized_kl_divergence as generalized_kl_divergence
+from jaxloss.distribution import information_content as information_content
+from jaxloss.distribution import jensen_shannon_divergence as jensen_shannon_divergence
+from jaxloss.distribution import kl_divergence as kl_divergence
+from jaxloss.distribution import kl_divergence_with_log_targets as kl_divergence_with_log_targets
+from jaxloss.distribution import smooth_labels as smooth_labels
+from jaxloss.distribution import smooth_labels_over_others as smooth_labels_over_others
 from jaxloss.reduction import SumAndWeight as SumAndWeight
 from jaxloss.reduction import mean as mean
 from jaxloss.reduction import sum as sum

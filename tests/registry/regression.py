@@ -28,13 +28,19 @@ def variance_zoo() -> Arrays:
 
 
 def vector_zoo() -> Arrays:
-    """Every pair of vectors of three edges, and every edge beside others of its size."""
-    edges = np.array([0.0, 1e-30, -1e-18, 1e-7, 1.0, -3.0, 1e4, 1e18, -1e30])
-    vectors = np.stack(np.meshgrid(edges, edges, edges), -1).reshape(-1, 3)
-    others = np.roll(vectors, 311, 0)
+    """Pairs of vectors of three edges: unlike, equal and opposed.
+
+    Short vectors are unlike only: where they point the same way, second derivatives of the order
+    of their inverse square cancel, and any number may remain.
+    """
+    edges = np.array([0.0, 1e-30, -1e-18, 1e-3, 1.0, -3.0, 1e4, 1e18, -1e30])
+    unlike, long = (
+        np.stack(np.meshgrid(some, some, some), -1).reshape(-1, 3)
+        for some in (edges, edges[[0, *range(3, 9)]])
+    )
     return {
-        "predictions": np.concatenate([vectors, vectors, vectors]),
-        "targets": np.concatenate([others, vectors, -vectors[:, ::-1]]),
+        "predictions": np.concatenate([unlike, long, long]),
+        "targets": np.concatenate([np.roll(unlike, 311, 0), long, -long[:, ::-1]]),
     }
 
 
