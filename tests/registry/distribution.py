@@ -6,8 +6,9 @@ import numpy as np
 
 from tests.registry._row import Arrays, Kind, Row, normal, uniform
 
-PROBABILITIES = np.array([0.0, 2e-38, 1e-30, 1e-12, 1e-3, 0.3, 0.5, 1 - 2.0**-24, 1.0])
+PROBABILITIES = np.array([0.0, 1e-37, 1e-30, 1e-12, 1e-3, 0.3, 0.5, 1 - 2.0**-24, 1.0])
 LOGARITHMS = np.array([-np.inf, -1e30, -104.0, -88.5, -50.0, -1.0, -1e-3, -1e-7, 0.0, 3.0])
+LEAST = 1e-7  # what float16 keeps from being 0
 BASES = {"base": (2.0, np.e, 10.0)}
 
 
@@ -20,14 +21,14 @@ def probability_zoo(name: str = "probabilities") -> Arrays:
 
 
 def event_zoo() -> Arrays:
-    return {"probabilities": PROBABILITIES[1:]}
+    return {"probabilities": PROBABILITIES[PROBABILITIES > LEAST]}
 
 
 def pair_zoo(first: str, second: str, predictions: np.ndarray) -> Arrays:
     """Every prediction with every target, three pairs a row, without impossible events."""
     p, t = (grid.ravel() for grid in np.meshgrid(predictions, PROBABILITIES))
     if (first, second) != ("p", "q"):
-        possible = (p > -np.inf if np.any(predictions < 0) else p > 0) | (t == 0)
+        possible = (p > -np.inf if np.any(predictions < 0) else p > LEAST) | (t == 0)
         p, t = p[possible], t[possible]
     return {
         first: np.stack([p, np.roll(p, 7), np.roll(p, 31)], -1),
