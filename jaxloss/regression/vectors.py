@@ -142,8 +142,8 @@ def cosine_distance(
         are masked.
 
     Returns:
-      `[...]`, the predictions without `axis`, in [0, 2]. The distance of nearly parallel vectors
-      keeps its digits, and so does its gradient.
+      `[...]`, the predictions without `axis`, in [0, 2]. Never negative: the relative error of the
+      distance of nearly parallel vectors, and of its gradient, grows with the inverse of the angle.
 
     Edge cases:
       A vector of 0 has distance 1 from every other, with gradient 0 if `epsilon` is 0. Lengths
@@ -153,7 +153,8 @@ def cosine_distance(
     Differences:
       optax's function of this name has the same parameters and numbers; at a vector of 0 its value
       and gradient are NaN unless `epsilon` is given, which it calls a least norm though it is a
-      squared one. It subtracts the similarity from 1, which leaves nothing of a small distance.
+      squared one. It subtracts the similarity from 1: the relative error grows with the inverse
+      square of the angle.
 
     Raises:
       TypeError: an argument is a list, or `predictions` are not floating point.
