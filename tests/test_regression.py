@@ -179,7 +179,7 @@ def test_smooth_l1_scales_with_its_unit(scale):
 
 def test_nan_is_never_a_number():
     for loss, setting, *_ in REFERENCES:
-        assert jnp.isnan(loss(jnp.float32(jnp.nan), **setting))
+        assert jnp.isnan(loss(jnp.float32(jnp.nan), jnp.float32(0), **setting))
 
 
 def test_dimensions_of_one_broadcast_and_nothing_else():
