@@ -217,6 +217,17 @@ class Arguments:
                 f"`{self.function}`: `{name}` is {value}, expected a tuple of {expected}: {what}"
             )
 
+    def axes(self, axis: int | tuple[int, ...] | None, rank: int) -> tuple[int, ...]:
+        """The axes counted from the front; None is all of them."""
+        axes = tuple(range(rank)) if axis is None else axis
+        try:
+            return tuple(np.lib.array_utils.normalize_axis_tuple(axes, rank))
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"`{self.function}`: `axis` is {axis}, expected one axis, or a tuple of different "
+                f"axes, of an array of {rank} dimensions"
+            ) from None
+
     def option(self, name: str, value: object, options: Iterable[str], remedy: str) -> None:
         """Refuses a `value` that is none of the `options`."""
         known = list(options)

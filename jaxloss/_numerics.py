@@ -109,6 +109,23 @@ def ratio(numerator: Array, denominator: Array) -> Array:
     return (numerator * scale) / scaled
 
 
+@jax.custom_jvp
+def hypotenuse(x: Array, y: Array) -> Array:
+    """sqrt(x^2 + y^2) whose squares neither overflow nor underflow; 0 with derivative 0 at 0."""
+    x, y = jnp.abs(x), jnp.abs(y)
+    longer = jnp.maximum(x, y)
+    return longer * jnp.sqrt(1 + jnp.square(ratio(jnp.minimum(x, y), longer)))
+
+
+@hypotenuse.defjvp
+def _hypotenuse_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    value = hypotenuse(*primals)
+    (x, y), (dx, dy) = primals, tangents
+    return value, ratio(x, value) * dx + ratio(y, value) * dy
+
+
 def logarithm(x: Array, unit: Array | float = 1.0) -> Array:
     """ln(unit x) of a positive x, with derivatives that do not pass through powers of a small x.
 

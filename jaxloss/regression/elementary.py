@@ -1,11 +1,12 @@
-"""Elementwise losses of a residual, `predictions - targets`; the shape is kept."""
+"""The square, the absolute value, and what lies between them."""
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
+from jaxloss._arguments import Arguments, keep
 from jaxloss._numerics import absolute, ratio
+from jaxloss.regression._residual import residual_of
 
 
 def squared_error(
@@ -41,7 +42,7 @@ def squared_error(
       >>> print(jaxloss.squared_error(jnp.array([0.5, -2.0]), jnp.array([0.0, 1.0])))
       [0.25 9.  ]
     """
-    residual, mask = _residual(Arguments("squared_error"), predictions, targets, where)
+    residual, mask = residual_of(Arguments("squared_error"), predictions, targets, where)
     return keep(mask, jnp.square(residual))
 
 
@@ -79,7 +80,7 @@ def l2_loss(
       >>> print(jaxloss.l2_loss(jnp.array([0.5, -2.0]), jnp.array([0.0, 1.0])))
       [0.125 4.5  ]
     """
-    residual, mask = _residual(Arguments("l2_loss"), predictions, targets, where)
+    residual, mask = residual_of(Arguments("l2_loss"), predictions, targets, where)
     return keep(mask, 0.5 * jnp.square(residual))
 
 
@@ -117,7 +118,7 @@ def absolute_error(
       >>> print(jaxloss.absolute_error(jnp.array([0.5, -2.0]), jnp.array([0.0, 1.0])))
       [0.5 3. ]
     """
-    residual, mask = _residual(Arguments("absolute_error"), predictions, targets, where)
+    residual, mask = residual_of(Arguments("absolute_error"), predictions, targets, where)
     return keep(mask, absolute(residual))
 
 
@@ -163,7 +164,7 @@ def huber_loss(
       [0.045 0.725]
     """
     check = Arguments("huber_loss")
-    residual, mask = _residual(check, predictions, targets, where)
+    residual, mask = residual_of(check, predictions, targets, where)
     delta = check.parameter("delta", delta, residual)
     magnitude = absolute(residual)
     inner = jnp.minimum(magnitude, delta)
@@ -212,21 +213,8 @@ def smooth_l1_loss(
       [0.00625 1.6    ]
     """
     check = Arguments("smooth_l1_loss")
-    residual, mask = _residual(check, predictions, targets, where)
+    residual, mask = residual_of(check, predictions, targets, where)
     beta = check.parameter("beta", beta, residual)
     magnitude = absolute(residual)
     inner = jnp.minimum(magnitude, beta)
     return keep(mask, 0.5 * inner * ratio(inner, beta) + (magnitude - inner))
-
-
-def _residual(
-    check: Arguments, predictions: ArrayLike, targets: ArrayLike | None, where: ArrayLike | None
-) -> tuple[Array, Array | None]:
-    """`predictions - targets` with 0 in masked places, and the mask."""
-    if targets is None:
-        arrays = check.floats(predictions=predictions)
-    else:
-        arrays = check.pair(predictions=predictions, targets=targets)
-    mask = check.where(where, broadcast_shape(*arrays))
-    arrays = hide(mask, *arrays)
-    return (arrays[0] if targets is None else arrays[0] - arrays[1]), mask

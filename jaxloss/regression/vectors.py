@@ -1,0 +1,195 @@
+"""Losses of whole vectors: the root of a mean square, and the angle between two."""
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments
+from jaxloss._numerics import inverse_power_of_two, ratio
+from jaxloss._reduced import Axis, Reduced, reduced
+
+
+def root_mean_squared_error(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Root of the mean squared error over an axis.
+
+    Formula:
+      `sqrt(mean(r^2))` with `r = predictions - targets`.
+
+    Args:
+      predictions: `[..., D]`.
+      targets: `[..., D]`, the same unit.
+      axis: the axis or axes of the mean; None is all of them.
+      where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
+        predictions: False takes an element out of the mean, and a mean over nothing is 0.
+
+    Returns:
+      `[...]`, the predictions without `axis`, in [0, inf) and the unit of the predictions.
+
+    Edge cases:
+      The gradient is `r / (n loss)` with n elements, and 0 where all residuals are 0. Squares
+      neither overflow nor underflow: residuals are scaled by a power of two first.
+
+    Differences:
+      `sqrt(jnp.mean(r**2))` has a NaN gradient at 0. Some tutorials call the root of a sum or of a
+      mean of squares "L2 loss"; here `l2_loss` is half the square of each element.
+
+    Raises:
+      TypeError: an argument is a list, or `predictions` are not floating point.
+      ValueError: the ranks differ, a dimension is neither equal nor 1, `axis` is no axis, or
+        `where` has neither shape.
+
+    Reference:
+      Gauss, "Theoria combinationis observationum erroribus minimis obnoxiae", 1823.
+
+    Example:
+      >>> predictions = jnp.array([[0.5, -2.0], [3.0, 4.0]])
+      >>> print(jaxloss.root_mean_squared_error(predictions, jnp.array([[0.5, 1.0], [3.0, 4.0]])))
+      [2.1213202 0.       ]
+    """
+    check = Arguments("root_mean_squared_error")
+    rows = reduced(check, axis, where, *check.pair(predictions=predictions, targets=targets))
+    residual, scale = _scaled(rows, rows.arrays[0] - rows.arrays[1])
+    mean = ratio(rows.total(jnp.square(residual)), rows.total(jnp.ones_like(residual)))
+    scale = jnp.squeeze(scale, rows.axes)
+    root = jnp.sqrt(jnp.where(scale > 0, mean, 1))
+    return jnp.where(scale > 0, root / jnp.where(scale > 0, scale, 1), 0 * mean)
+
+
+def cosine_similarity(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    epsilon: ArrayLike = 0.0,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+) -> Array:
+    """Cosine of the angle between two vectors.
+
+    Formula:
+      `sum(u v)` with `u = predictions / max(|predictions|, sqrt(epsilon))` and `v` likewise of the
+      targets.
+
+    Args:
+      predictions: `[..., D]`.
+      targets: `[..., D]`.
+      epsilon: `>= 0`, a scalar, the least squared length that vectors are divided by. May be
+        traced.
+      axis: the axis or axes of the vectors; None is all of them.
+      where: boolean, of the result's shape: False makes the result exactly 0; or of the rank of
+        the predictions: False takes an element out of both vectors.
+
+    Returns:
+      `[...]`, the predictions without `axis`, in [-1, 1].
+
+    Edge cases:
+      A vector of 0 has similarity 0 with every other, with gradient 0 if `epsilon` is 0. Lengths
+      neither overflow nor underflow: vectors are scaled by a power of two first. With an `epsilon`,
+      gradients at vectors shorter than its root are as large as the inverse of that.
+
+    Differences:
+      optax's function of this name has the same parameters and numbers; at a vector of 0 its value
+      and gradient are NaN unless `epsilon` is given, which it calls a least norm though it is a
+      squared one. torch's `cosine_similarity` has `eps=1e-8` as a least length.
+
+    Raises:
+      TypeError: an argument is a list, or `predictions` are not floating point.
+      ValueError: the ranks differ, a dimension is neither equal nor 1, `axis` is no axis, or
+        `where` has neither shape.
+
+    Reference:
+      Salton, Wong, Yang, "A Vector Space Model for Automatic Indexing", 1975.
+
+    Example:
+      >>> predictions, targets = jnp.array([[3.0, 4.0], [0.0, 0.0]]), jnp.array([[1.0, 0.0]])
+      >>> print(jaxloss.cosine_similarity(predictions, targets))
+      [0.6 0. ]
+    """
+    check = Arguments("cosine_similarity")
+    rows = reduced(check, axis, where, *check.pair(predictions=predictions, targets=targets))
+    floor = check.scalar("epsilon", epsilon, rows.arrays[0])
+    (u, _), (v, _) = (_unit(rows, x, floor) for x in rows.arrays)
+    return rows.total(u * v)
+
+
+def cosine_distance(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    epsilon: ArrayLike = 0.0,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+) -> Array:
+    """One minus the cosine of the angle between two vectors.
+
+    Formula:
+      `1 - sum(u v)` with `u = predictions / max(|predictions|, sqrt(epsilon))` and `v` likewise of
+      the targets; computed as `sum((u - v)^2) / 2`, which is the same for unit vectors.
+
+    Args:
+      predictions: `[..., D]`.
+      targets: `[..., D]`.
+      epsilon: `>= 0`, a scalar, the least squared length that vectors are divided by. May be
+        traced.
+      axis: the axis or axes of the vectors; None is all of them.
+      where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of
+        the predictions: False takes an element out of both vectors, and vectors of no elements
+        are masked.
+
+    Returns:
+      `[...]`, the predictions without `axis`, in [0, 2]. Never negative: the relative error of the
+      distance of nearly parallel vectors, and of its gradient, grows with the inverse of the angle.
+
+    Edge cases:
+      A vector of 0 has distance 1 from every other, with gradient 0 if `epsilon` is 0. Lengths
+      neither overflow nor underflow: vectors are scaled by a power of two first. With an `epsilon`,
+      gradients at vectors shorter than its root are as large as the inverse of that.
+
+    Differences:
+      optax's function of this name has the same parameters and numbers; at a vector of 0 its value
+      and gradient are NaN unless `epsilon` is given, which it calls a least norm though it is a
+      squared one. It subtracts the similarity from 1: the relative error grows with the inverse
+      square of the angle.
+
+    Raises:
+      TypeError: an argument is a list, or `predictions` are not floating point.
+      ValueError: the ranks differ, a dimension is neither equal nor 1, `axis` is no axis, or
+        `where` has neither shape.
+
+    Reference:
+      Salton, Wong, Yang, "A Vector Space Model for Automatic Indexing", 1975.
+
+    Example:
+      >>> predictions, targets = jnp.array([[3.0, 4.0], [0.0, 0.0]]), jnp.array([[1.0, 0.0]])
+      >>> print(jaxloss.cosine_distance(predictions, targets))
+      [0.4 1. ]
+    """
+    check = Arguments("cosine_distance")
+    rows = reduced(check, axis, where, *check.pair(predictions=predictions, targets=targets))
+    floor = check.scalar("epsilon", epsilon, rows.arrays[0])
+    (u, short_u), (v, short_v) = (_unit(rows, x, floor) for x in rows.arrays)
+    return rows.mask(0.5 * (rows.total(jnp.square(u - v)) + short_u + short_v))
+
+
+def _scaled(rows: Reduced, x: Array) -> tuple[Array, Array]:
+    """`x` times a power of two that brings its largest element into [1, 2), and that power or 0."""
+    largest = jnp.max(jnp.abs(lax.stop_gradient(x)), rows.axes, keepdims=True, initial=0)
+    scale = inverse_power_of_two(largest)
+    return x * scale, scale
+
+
+def _unit(rows: Reduced, x: Array, floor: Array) -> tuple[Array, Array]:
+    """`x / max(|x|, sqrt(floor))`, and what its squared length lacks of 1."""
+    scaled, scale = _scaled(rows, x)
+    square = jnp.sum(jnp.square(scaled), rows.axes, keepdims=True)
+    length = jnp.sqrt(jnp.where(scale > 0, square, 1))
+    least = jnp.sqrt(jnp.where(floor > 0, floor, 1))
+    short = (floor > 0) & (length < least * scale) | (scale == 0)
+    unit = jnp.where(short, jnp.where(floor > 0, x / least, 0 * x), scaled / length)
+    lack = jnp.where(jnp.squeeze(short, rows.axes), 1 - rows.total(jnp.square(unit)), 0)
+    return unit, lack
