@@ -470,3 +470,16 @@ def test_optax_has_the_same_numbers():
         chex.assert_trees_all_close(found, expected, rtol=2e-5, atol=1e-6)
         ones = jnp.ones_like(found)
         chex.assert_trees_all_close(down(ones), descent(ones), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "curvature"), [(jaxloss.huber_loss, 1), (jaxloss.smooth_l1_loss, 4)]
+)
+def test_the_parabola_is_curved_in_its_middle(loss, curvature):
+    residuals = jnp.array([-0.1, 0.0, 0.1, 0.3])
+
+    def slope(r):
+        return jax.grad(lambda r: jnp.sum(loss(r, jnp.zeros(4), 0.25)))(r)
+
+    _, second = jax.jvp(slope, (residuals,), (jnp.ones(4),))
+    np.testing.assert_allclose(second, [curvature, curvature, curvature, 0])

@@ -9,8 +9,6 @@ from jaxloss.classification.binary import sigmoid_focal_loss as sigmoid_focal_lo
 from jaxloss.classification.fused import (
     fused_linear_cross_entropy as fused_linear_cross_entropy,
 )
-from jaxloss.classification.margin import hinge_loss as hinge_loss
-from jaxloss.classification.margin import multiclass_hinge_loss as multiclass_hinge_loss
 from jaxloss.classification.imbalance import GradientHarmonizedState as GradientHarmonizedState
 from jaxloss.classification.imbalance import SeesawState as SeesawState
 from jaxloss.classification.imbalance import class_balanced_weights as class_balanced_weights
@@ -22,6 +20,8 @@ from jaxloss.classification.imbalance import (
 )
 from jaxloss.classification.imbalance import seesaw_init as seesaw_init
 from jaxloss.classification.imbalance import seesaw_loss as seesaw_loss
+from jaxloss.classification.margin import hinge_loss as hinge_loss
+from jaxloss.classification.margin import multiclass_hinge_loss as multiclass_hinge_loss
 from jaxloss.classification.multiclass import class_weights_of as class_weights_of
 from jaxloss.classification.multiclass import negative_log_likelihood as negative_log_likelihood
 from jaxloss.classification.multiclass import (

@@ -77,7 +77,7 @@ def labelled(
     ignore_label: ArrayLike | None,
 ) -> tuple[Rows, Target]:
     """`x` as rows of classes, and the class that each row's label names."""
-    axes = axes_of(check, axis, x.ndim)
+    axes = check.axes(axis, x.ndim)
     y, counted = labels_of(check, labels, _result_shape(x.shape, axes), ignore_label)
     rows = rows_of(check, x, axes, where, counted)
     (y,) = hide(rows.mask, y)
@@ -133,17 +133,6 @@ def per_class(check: Arguments, name: str, values: ArrayLike, rows: Rows) -> Arr
     array = check.array(name, values)
     check.shape(name, array, (rows.x.shape[rows.axis],), "one number a class")
     return check.parameter(name, array, rows.x, rows.axis)
-
-
-def axes_of(check: Arguments, axis: Axis | None, rank: int) -> tuple[int, ...]:
-    axes = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    try:
-        return tuple(np.lib.array_utils.normalize_axis_tuple(axes, rank))
-    except (ValueError, TypeError):
-        raise ValueError(
-            f"`{check.function}`: `axis` is {axis}, expected one axis, or a tuple of different "
-            f"axes, of an array of {rank} dimensions"
-        ) from None
 
 
 def flat(array: Array, axes: tuple[int, ...]) -> Array:

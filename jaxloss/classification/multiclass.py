@@ -11,7 +11,6 @@ from jaxloss.classification._rows import (
     Axis,
     Rows,
     Target,
-    axes_of,
     blank,
     even_shares,
     flat,
@@ -84,7 +83,7 @@ def softmax_cross_entropy(
     """
     check = Arguments("softmax_cross_entropy")
     x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
-    axes = axes_of(check, axis, x.ndim)
+    axes = check.axes(axis, x.ndim)
     rows = rows_of(check, x / check.scalar("temperature", temperature, x), axes, where)
     y = flat(y, axes)
     if known_number(label_smoothing) != 0:
@@ -138,7 +137,7 @@ def safe_softmax_cross_entropy(
     """
     check = Arguments("safe_softmax_cross_entropy")
     x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
-    rows = rows_of(check, x, axes_of(check, -1, x.ndim), where)
+    rows = rows_of(check, x, check.axes(-1, x.ndim), where)
     return keep(rows.mask, distribution_cost(rows.x, blank(rows, y, 0), rows.axis))
 
 

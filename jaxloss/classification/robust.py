@@ -14,7 +14,7 @@ from jaxloss._derivatives import weighted
 from jaxloss._logistic import Logit, known_number, logistic, power
 from jaxloss._numerics import horner
 from jaxloss._softmax import distribution_cost, distribution_error, label_cost, log_odds_against
-from jaxloss.classification._rows import Axis, axes_of, blank, flat, labelled, rows_of
+from jaxloss.classification._rows import Axis, blank, flat, labelled, rows_of
 
 # (1 - (1 + u) exp(-u)) / u**2 as a series in -u.
 SLOPE_OF_MEAN_EXPONENTIAL = tuple(1 / (math.factorial(n) * (n + 2)) for n in range(13))
@@ -76,7 +76,7 @@ def poly_loss_cross_entropy(
     """
     check = Arguments("poly_loss_cross_entropy")
     x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
-    axes = axes_of(check, axis, x.ndim)
+    axes = check.axes(axis, x.ndim)
     rows = rows_of(check, x / check.scalar("temperature", temperature, x), axes, where)
     y = blank(rows, flat(y, axes), 0)
     error = check.scalar("epsilon", epsilon, x) * distribution_error(rows.x, y, rows.axis)

@@ -17,7 +17,7 @@ from jaxloss._arguments import Arguments, keep
 from jaxloss._derivatives import weighted
 from jaxloss._logistic import known_number
 from jaxloss._numerics import horner, logarithm, ratio
-from jaxloss.classification._rows import Axis, axes_of, blank, even_shares, flat, rows_of
+from jaxloss.classification._rows import Axis, blank, even_shares, flat, rows_of
 
 STEPS = 10
 # (1 - (1 - w) exp(w)) / w**2 and (exp(w) - 1 - w) / w**2 as series in w.
@@ -91,7 +91,7 @@ def bi_tempered_logistic_loss(
     """
     check = Arguments("bi_tempered_logistic_loss")
     x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
-    axes = axes_of(check, axis, x.ndim)
+    axes = check.axes(axis, x.ndim)
     rows, y = rows_of(check, x, axes, where), flat(y, axes)
     if known_number(label_smoothing) != 0:
         even = even_shares(rows)

@@ -1,7 +1,7 @@
 """The square, the absolute value, and what lies between them."""
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
@@ -166,9 +166,8 @@ def huber_loss(
     check = Arguments("huber_loss")
     residual, mask = residual_of(check, predictions, targets, where)
     delta = check.parameter("delta", delta, residual)
-    magnitude = absolute(residual)
-    inner = jnp.minimum(magnitude, delta)
-    return keep(mask, inner * (0.5 * inner) + delta * (magnitude - inner))
+    inner = _within(residual, delta)
+    return keep(mask, inner * (0.5 * inner) + delta * (absolute(residual) - absolute(inner)))
 
 
 def smooth_l1_loss(
@@ -215,6 +214,12 @@ def smooth_l1_loss(
     check = Arguments("smooth_l1_loss")
     residual, mask = residual_of(check, predictions, targets, where)
     beta = check.parameter("beta", beta, residual)
-    magnitude = absolute(residual)
-    inner = jnp.minimum(magnitude, beta)
-    return keep(mask, 0.5 * inner * ratio(inner, beta) + (magnitude - inner))
+    inner = _within(residual, beta)
+    parabola = 0.5 * inner * ratio(inner, beta)
+    return keep(mask, parabola + (absolute(residual) - absolute(inner)))
+
+
+def _within(residual: Array, limit: Array) -> Array:
+    """`residual`, limited to [-limit, limit]; the derivative is 0 at the limits."""
+    limit = jnp.broadcast_to(limit, residual.shape)
+    return lax.clamp(-limit, residual, limit)

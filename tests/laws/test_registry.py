@@ -44,7 +44,8 @@ def test_hyperparameters_are_keywords(row):
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     kept = row in SHARED_WITH_OPTAX or row.name == "smooth_l1_loss"  # huber_loss's twin
     if not kept and row.kind is not Kind.GEOMETRY:
-        assert set(positional) <= {*row.arrays, *positional[:2]}
+        state = ["state"] if row.stateful else []
+        assert set(positional) <= {*row.arrays, *positional[:2], *state}
     assert not any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
