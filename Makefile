@@ -19,7 +19,7 @@ bench: .venv/.bench  ## print the tables of the README: speed, precision, what o
 	$(BIN)/python -m bench.precision
 	$(BIN)/python -m bench.differences
 
-peers: .venv/.bench .venv/.test  ## compare values and gradients with PyTorch and torchvision
+peers: .venv/.peers .venv/.test  ## compare values and gradients with PyTorch's libraries
 	$(BIN)/python -m pytest bench/peers
 
 lint: .venv/.dev  ## style and types
