@@ -20,7 +20,7 @@ bench: .venv/.bench  ## print the tables of the README: speed, precision, what o
 	$(BIN)/python -m bench.differences
 
 peers: .venv/.peers .venv/.test  ## compare values and gradients with PyTorch's libraries
-	$(BIN)/python -m pytest bench/peers
+	$(BIN)/python -m pytest bench/peers -W ignore
 
 lint: .venv/.dev  ## style and types
 	$(BIN)/ruff check .
