@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 
 import jaxloss
+from tests.calculus import both, differences, precision
 from tests.registry._row import integers, normal
-from tests.test_classification import (
-    both,
-    confident_rows,
-    differences,
-    log_softmax,
-    others,
-    precision,
-    softmax_cost,
-)
+from tests.test_classification import confident_rows, log_softmax, others, softmax_cost
 
 Z, LABELS = normal(12, 5, seed=3, scale=3), integers(12, high=5, seed=4)
 DISTRIBUTIONS = np.random.default_rng(5).dirichlet(np.ones(5), 12)
