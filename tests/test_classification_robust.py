@@ -263,4 +263,4 @@ def test_a_removed_class_has_no_share_of_the_tail():
     loss = partial(jaxloss.bi_tempered_logistic_loss, label_smoothing=0.2, temperature2=3.0)
     found = jax.jit(lambda: loss(hidden, y, where=where))()
     expected = jax.jit(loss)(z[:, keep], y[:, keep])
-    chex.assert_trees_all_close(found, expected, rtol=2e-6)
+    chex.assert_trees_all_close(found, expected, rtol=1e-5)
