@@ -1,4 +1,4 @@
-"""How the tests compile: they run thousands of programs once each, so that compiling is the cost."""
+"""How the tests compile: they run thousands of programs once each."""
 
 from importlib.metadata import version
 
