@@ -217,7 +217,7 @@ class Arguments:
                 f"`{self.function}`: `{name}` is {value}, expected a tuple of {expected}: {what}"
             )
 
-    def option(self, name: str, value: object, options: Iterable[str], remedy: str) -> None:
+    def option(self, name: str, value: object, options: Iterable[object], remedy: str) -> None:
         """Refuses a `value` that is none of the `options`."""
         known = list(options)
         if value not in known:

@@ -1,6 +1,7 @@
 """The registry holds every public function, and exemptions have reasons."""
 
 import inspect
+from operator import attrgetter
 
 import numpy as np
 import optax
@@ -10,13 +11,13 @@ import jaxloss
 from tests.laws.table import LAWS
 from tests.registry import ROWS, Kind
 
-ROOMS = ("", "boxes.", "matching.", "detection.")
+ROOMS = ("", "boxes.", "boxes.terms.", "matching.", "detection.")
 SHARED_WITH_OPTAX = [row for row in ROWS if hasattr(optax.losses, row.name)]
 
 
 def public_functions():
     for room in ROOMS:
-        holder = getattr(jaxloss, room[:-1]) if room else jaxloss
+        holder = attrgetter(room[:-1])(jaxloss) if room else jaxloss
         for name, value in vars(holder).items():
             ours = getattr(value, "__module__", "").startswith(holder.__name__)
             if inspect.isfunction(value) and ours and not name.startswith("_"):
@@ -41,7 +42,8 @@ def test_hyperparameters_are_keywords(row):
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     kept = row in SHARED_WITH_OPTAX or row.name == "smooth_l1_loss"  # huber_loss's twin
     if not kept and row.kind is not Kind.GEOMETRY:
-        assert set(positional) <= {*row.arrays, *positional[:2]}
+        state = ("state",) if row.stateful else ()
+        assert set(positional) <= {*row.arrays, *positional[:2], *state}
     assert not any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 

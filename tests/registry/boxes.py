@@ -7,7 +7,7 @@ import numpy as np
 
 import jaxloss
 import jaxloss.boxes
-from tests.registry._row import Arrays, Kind, Row, boxes, normal
+from tests.registry._row import Arrays, Kind, Row, boxes, normal, uniform
 
 SIDES = np.array([0.0, 1e-18, 1e-7, 1e-3, 1.0, 37.0, 640.0, 1e6])
 OFFSETS = np.array([0.0, 1e-18, 1e-7, 1e-3, 0.5, 37.0, 640.0, 1e6])
@@ -34,6 +34,12 @@ def similarity_pairs() -> Arrays:
     return dict(zip(("a", "b"), edge_pairs().values(), strict=True))
 
 
+def gap_zoo() -> Arrays:
+    """Gaps and overlaps of one pair each, from none to all, small ones with digits of their own."""
+    small = np.array([0.0, 1e-30, 1e-18, 1e-7, 1e-3, 0.05, 0.3, 0.5])
+    return {"gap": np.append(small, 1 - small), "iou": np.append(1 - small, small)}
+
+
 class Pairwise(Row):
     """The row of a function that makes functions: the laws call what it makes of `iou`."""
 
@@ -49,7 +55,18 @@ class Pairwise(Row):
 PREDICTIONS = boxes(8, 5, seed=1)
 TARGETS = PREDICTIONS + normal(8, 5, 4, seed=2, scale=3.0)
 
+GAP = uniform(8, 5, seed=3)
+
 ALPHA = {"gradient": "alpha is a constant under differentiation, as in the authors' code"}
+
+DETACHED = {
+    "gradient": "a part is a constant under differentiation, as in the authors' code: "
+    "tests/test_boxes_family.py differentiates the formula with it fixed"
+}
+NO_ARRAYS = dict.fromkeys(
+    ("vmap", "errors", "export", "mesh", "dtypes"), "it takes no arrays and makes one state"
+)
+MEAN = jaxloss.DynamicWiseIoUState(np.float32(0.4))
 
 similarity = partial(
     Row,
@@ -58,6 +75,25 @@ similarity = partial(
     result=(8, 5),
     differentiable=("a", "b"),
     zoo=similarity_pairs,
+)
+
+term = partial(
+    Row,
+    kind=Kind.PAIRWISE,
+    arrays={"predictions": PREDICTIONS, "targets": TARGETS},
+    result=(8, 5),
+    differentiable=("predictions", "targets"),
+    zoo=edge_pairs,
+)
+
+transform = partial(
+    Row,
+    kind=Kind.ELEMENTWISE,
+    arrays={"gap": GAP},
+    result=(8, 5),
+    differentiable=("gap",),
+    any_shape=frozenset({"gap"}),
+    zoo=lambda: {"gap": gap_zoo()["gap"]},
 )
 
 loss = partial(
@@ -102,6 +138,10 @@ ROWS = [
     similarity(name="boxes.giou"),
     similarity(name="boxes.diou"),
     similarity(name="boxes.ciou", exempt=ALPHA),
+    similarity(name="boxes.eiou"),
+    similarity(name="boxes.siou"),
+    similarity(name="boxes.cdiou", hyperparameters={"factor": (0.0, 0.001, 2.0)}),
+    similarity(name="boxes.inner_iou", hyperparameters={"ratio": (0.5, 0.7, 1.3)}),
     Pairwise(
         name="boxes.pairwise",
         kind=Kind.PAIRWISE,
@@ -119,5 +159,126 @@ ROWS = [
         settings=({}, {"minimum_iou": 0.5}),
         hyperparameters={"minimum_iou": (0.0, 0.5, 0.9)},
         exempt=ALPHA,
+    ),
+    loss(name="eiou_loss"),
+    loss(name="siou_loss"),
+    loss(name="mpdiou_loss", settings=({"image_size": (60.0, 80.0)},)),
+    loss(
+        name="focal_eiou_loss",
+        hyperparameters={"gamma": (0.0, 0.5, 2.0)},
+        exempt=DETACHED,
+    ),
+    loss(name="wise_iou_loss", exempt=DETACHED),
+    Row(
+        name="dynamic_wise_iou_loss",
+        kind=Kind.BOX,
+        arrays={"predictions": PREDICTIONS, "targets": TARGETS, "where": GAP > 0.2},
+        result=(8, 5),
+        settings=({"state": MEAN, "momentum": 0.25}, {"state": MEAN, "gamma": 0.5}),
+        hyperparameters={"alpha": (1.5, 1.7, 1.9), "delta": (2.0, 2.7, 3.0)},
+        differentiable=("predictions", "targets"),
+        padded=("predictions", "targets"),
+        stateful=True,
+        zoo=lambda: edge_pairs() | {"where": np.ones(20_000, bool)},
+        exempt=DETACHED,
+    ),
+    Row(
+        name="dynamic_wise_iou_init",
+        kind=Kind.SELECTION,
+        arrays={},
+        result=(),
+        exempt=NO_ARRAYS,
+    ),
+    loss(
+        name="alpha_iou_loss",
+        settings=({}, *({"penalty": name} for name in ("giou", "diou", "ciou")), {"alpha": 0.5}),
+        hyperparameters={"alpha": (0.5, 2.0, 3.0)},
+    ),
+    loss(
+        name="inner_iou_loss",
+        settings=({}, {"ratio": 1.3}),
+        hyperparameters={"ratio": (0.5, 0.7, 1.3)},
+    ),
+    loss(
+        name="focaler_iou_loss",
+        settings=({}, {"lower": 0.2, "upper": 0.7}),
+        hyperparameters={"lower": (0.0, 0.1, 0.3), "upper": (0.5, 0.8, 0.95)},
+    ),
+    loss(
+        name="powerful_iou_loss",
+        settings=({}, {"focus": 1.3}),
+        hyperparameters={"focus": (0.7, 1.3, 2.0)},
+    ),
+    loss(
+        name="normalized_wasserstein_loss",
+        hyperparameters={"constant": (1.0, 12.8, 50.0)},
+    ),
+    loss(name="cdiou_loss", hyperparameters={"factor": (0.0, 0.5, 1.0)}),
+    loss(
+        name="shape_iou_loss",
+        settings=({}, {"scale": 1.5}),
+        hyperparameters={"scale": (0.0, 0.5, 1.5)},
+    ),
+    loss(
+        name="rectified_iou_loss",
+        hyperparameters={
+            "beta": (0.5, 0.8, 0.95),
+            "a": (0.0, 0.1, 0.3),
+            "b": (1.0, 1.05, 1.5),
+            "c": (0.0, 0.2, 0.5),
+        },
+    ),
+    term(name="boxes.terms.empty_fraction"),
+    term(name="boxes.terms.center_distance"),
+    term(name="boxes.terms.distance_attention", exempt=DETACHED),
+    term(
+        name="boxes.terms.weighted_center_distance",
+        settings=({"scale": 1.5},),
+        hyperparameters={"scale": (0.0, 0.5, 1.5)},
+    ),
+    term(name="boxes.terms.corner_distance"),
+    term(name="boxes.terms.squared_corner_distance"),
+    term(name="boxes.terms.angular_distance"),
+    term(name="boxes.terms.edge_distance"),
+    term(name="boxes.terms.wasserstein_distance"),
+    term(name="boxes.terms.aspect_difference"),
+    term(
+        name="boxes.terms.aspect_penalty",
+        hyperparameters={"minimum_iou": (0.0, 0.5, 0.9)},
+        exempt=ALPHA,
+    ),
+    term(name="boxes.terms.side_difference"),
+    term(name="boxes.terms.shape_difference"),
+    term(
+        name="boxes.terms.weighted_shape_difference",
+        settings=({"scale": 1.5},),
+        hyperparameters={"scale": (0.0, 0.5, 1.5)},
+    ),
+    term(
+        name="boxes.terms.focal_weight",
+        hyperparameters={"gamma": (0.0, 0.5, 2.0)},
+        exempt=DETACHED,
+    ),
+    transform(
+        name="boxes.terms.powered",
+        arrays={"gap": GAP, "iou": 1 - GAP},
+        settings=({"alpha": 3.0}, {"alpha": 0.5}),
+        differentiable=("gap", "iou"),
+        any_shape=frozenset(),
+        hyperparameters={"alpha": (0.5, 2.0, 3.0)},
+        zoo=gap_zoo,
+    ),
+    transform(
+        name="boxes.terms.rectified",
+        hyperparameters={
+            "beta": (0.5, 0.8, 0.95),
+            "a": (0.0, 0.1, 0.3),
+            "b": (1.0, 1.05, 1.5),
+            "c": (0.0, 0.2, 0.5),
+        },
+    ),
+    transform(
+        name="boxes.terms.interval",
+        hyperparameters={"lower": (0.0, 0.1, 0.3), "upper": (0.5, 0.8, 0.95)},
     ),
 ]
