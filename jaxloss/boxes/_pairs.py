@@ -198,8 +198,8 @@ def _inner(axis: Axis, ratio: Array) -> Axis:
     What they share is the least of both sides and of the two distances between edges that face
     each other, each from the smaller box, where less is lost.
     """
-    near, far = 0.5 * (1 + ratio), 0.5 * (1 - ratio)
-    low, high = near * axis.low + far * axis.high, far * axis.low + near * axis.high
+    moved = 0.5 * (1 - ratio) * (axis.low + axis.high)
+    low, high = moved + ratio * axis.low, moved + ratio * axis.high
     w, W = ratio * axis.prediction, ratio * axis.target
     small = jnp.abs(w) < jnp.abs(W)
     below = jnp.where(small, w + low, W + high)

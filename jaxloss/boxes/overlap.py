@@ -235,7 +235,7 @@ def siou(a: ArrayLike, b: ArrayLike) -> Array:
       `I / U - (Delta + Omega) / 2`, with `Delta = sum over x, y of 1 - exp(-gamma (d / c)^2)`, `d`
       the offset of the centres and `c` the side of the smallest box around both along that axis,
       `gamma = 2 - 2 |dx dy| / (dx^2 + dy^2)`, and `Omega = sum over w, h of (1 - exp(-omega))^4`,
-      `omega = |w - W| / max(|w|, |W|)`.
+      `omega = |w - W| / max(w, |W|)`.
 
     Args:
       a: `[..., 4]` as x1, y1, x2, y2, in any unit.

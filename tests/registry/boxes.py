@@ -237,7 +237,10 @@ ROWS = [
         hyperparameters={"scale": (0.0, 0.5, 1.5)},
     ),
     term(name="boxes.terms.corner_distance"),
-    term(name="boxes.terms.squared_corner_distance"),
+    term(
+        name="boxes.terms.squared_corner_distance",
+        arrays={"predictions": PREDICTIONS / 16, "targets": TARGETS / 16},
+    ),
     term(name="boxes.terms.angular_distance"),
     term(name="boxes.terms.edge_distance"),
     term(name="boxes.terms.wasserstein_distance"),

@@ -18,6 +18,9 @@ from jaxloss._numerics import (
 )
 from jaxloss.boxes._pairs import Axis, like, pair_of, term, unshared_fraction
 
+# 1 - exp(-omega) is 1 for omega beyond it; only deeply inverted boxes are.
+LARGEST = 32.0
+
 
 @term
 def _aspect_difference(x: Axis, y: Axis) -> Array:
@@ -184,9 +187,13 @@ def side_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
 
 
 def _relative_change(axis: Axis) -> Array:
-    """|w - W| / max(|w|, |W|), and 0 where both are 0."""
-    longer = larger(absolute(axis.prediction), absolute(axis.target))
-    return ratio(absolute(_change(axis)), longer)
+    """|w - W| / max(w, |W|), at most the limit, and 0 where both are 0."""
+    change, side = absolute(_change(axis)), absolute(axis.target)
+    longer = jnp.where(side == 0, absolute(axis.prediction), larger(axis.prediction, side))
+    far, one = change >= LARGEST * longer, jnp.ones_like(change)
+    far &= change != 0
+    near = ratio(jnp.where(far, 0 * one, change), jnp.where(far, one, longer))
+    return jnp.where(far, LARGEST * one, near)
 
 
 def _cost(omega: Array) -> Array:
@@ -203,7 +210,7 @@ def shape_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
     """SIoU's shape cost: how much the sides differ relative to the longer of each two.
 
     Formula:
-      `sum over w, h of (1 - exp(-omega))^4`, with `omega = |w - W| / max(|w|, |W|)`.
+      `sum over w, h of (1 - exp(-omega))^4`, with `omega = |w - W| / max(w, |W|)`.
 
     Args:
       predictions: `[..., 4]` as x1, y1, x2, y2, in any unit.
@@ -214,8 +221,10 @@ def shape_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
       factor 1/2.
 
     Edge cases:
-      Exactly 0 with gradient 0 for equal sides, two that are 0 included. Inverted boxes keep their
-      signed sides in the difference.
+      Exactly 0 with gradient 0 for equal sides, two that are 0 included. Sides of inverted boxes
+      keep their signs, which turns them back: the difference is then more than 1, and counts as 32
+      beyond that, where the cost is 1 and the gradient 0. A side compared with a target's of 0 has
+      `omega` 1.
 
     Differences:
       None known: the exponent 4 is that of all implementations compared.
@@ -263,7 +272,7 @@ def weighted_shape_difference(
     """Shape-IoU's shape cost: SIoU's, weighted by the sides of the target.
 
     Formula:
-      `sum over w, h of (1 - exp(-omega))^4`, with `omega_w = hh |w - W| / max(|w|, |W|)`, `omega_h`
+      `sum over w, h of (1 - exp(-omega))^4`, with `omega_w = hh |w - W| / max(w, |W|)`, `omega_h`
       with `ww`, `ww = 2 W^scale / (W^scale + H^scale)` and `hh = 2 - ww` of the target's sides.
 
     Args:
