@@ -13,14 +13,17 @@ SIDES = np.array([0.0, 1e-18, 1e-7, 1e-3, 1.0, 37.0, 640.0, 1e6])
 OFFSETS = np.array([0.0, 1e-18, 1e-7, 1e-3, 0.5, 37.0, 640.0, 1e6])
 
 
-def edge_pairs(count: int = 20_000) -> Arrays:
+def edge_pairs(count: int = 20_000, *, thin: float = 1e-7) -> Arrays:
     """Pairs of boxes with sides and offsets over twenty-four orders of magnitude.
 
-    A quarter share edges, corners or everything; some of each are inverted.
+    A quarter share edges, corners or everything; some of each are inverted. Sides of 1e-7 are
+    `thin` instead: at 1e-8, float16 has none, and boxes are no slivers there. Terms of order 1e13
+    cancel in a sliver's second derivatives, and what rounding leaves may overflow float16.
     """
     rng = np.random.default_rng(0)
-    corners = rng.choice(OFFSETS, (count, 2, 2)) * rng.choice([-1, 1], (count, 2, 2))
-    sides = rng.choice(SIDES, (count, 2, 2))
+    offsets, lengths = (np.where(choices == 1e-7, thin, choices) for choices in (OFFSETS, SIDES))
+    corners = rng.choice(offsets, (count, 2, 2)) * rng.choice([-1, 1], (count, 2, 2))
+    sides = rng.choice(lengths, (count, 2, 2))
     sides[::9] *= rng.choice([-1, 1], sides[::9].shape)
     corners[1::8, 1] = corners[1::8, 0]
     sides[2::8, 1] = sides[2::8, 0]
@@ -141,7 +144,11 @@ ROWS = [
     similarity(name="boxes.eiou"),
     similarity(name="boxes.siou"),
     similarity(name="boxes.cdiou", hyperparameters={"factor": (0.0, 0.001, 2.0)}),
-    similarity(name="boxes.inner_iou", hyperparameters={"ratio": (0.5, 0.7, 1.3)}),
+    similarity(
+        name="boxes.inner_iou",
+        hyperparameters={"ratio": (0.5, 0.7, 1.3)},
+        zoo=lambda: dict(zip("ab", edge_pairs(thin=1e-8).values(), strict=True)),
+    ),
     Pairwise(
         name="boxes.pairwise",
         kind=Kind.PAIRWISE,
@@ -191,11 +198,13 @@ ROWS = [
     ),
     loss(
         name="alpha_iou_loss",
+        zoo=partial(edge_pairs, thin=1e-8),
         settings=({}, *({"penalty": name} for name in ("giou", "diou", "ciou")), {"alpha": 0.5}),
         hyperparameters={"alpha": (0.5, 2.0, 3.0)},
     ),
     loss(
         name="inner_iou_loss",
+        zoo=partial(edge_pairs, thin=1e-8),
         settings=({}, {"ratio": 1.3}),
         hyperparameters={"ratio": (0.5, 0.7, 1.3)},
     ),
@@ -206,6 +215,7 @@ ROWS = [
     ),
     loss(
         name="powerful_iou_loss",
+        zoo=partial(edge_pairs, thin=1e-8),
         settings=({}, {"focus": 1.3}),
         hyperparameters={"focus": (0.7, 1.3, 2.0)},
     ),
