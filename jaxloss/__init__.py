@@ -12,6 +12,7 @@ from jaxloss.boxes.losses import diou_loss as diou_loss
 from jaxloss.boxes.losses import giou_loss as giou_loss
 from jaxloss.boxes.losses import iou_loss as iou_loss
 from jaxloss.boxes.losses import log_iou_loss as log_iou_loss
+from jaxloss.boxes.rotated import rotated_iou_loss as rotated_iou_loss
 from jaxloss.classification import binary_cross_entropy as binary_cross_entropy
 from jaxloss.classification import class_weights_of as class_weights_of
 from jaxloss.classification import fused_linear_cross_entropy as fused_linear_cross_entropy

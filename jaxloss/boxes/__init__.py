@@ -18,5 +18,8 @@ from jaxloss.boxes.overlap import diou as diou
 from jaxloss.boxes.overlap import giou as giou
 from jaxloss.boxes.overlap import iou as iou
 from jaxloss.boxes.overlap import pairwise as pairwise
+from jaxloss.boxes.rotated import rotated_corners as rotated_corners
+from jaxloss.boxes.rotated import rotated_from_corners as rotated_from_corners
+from jaxloss.boxes.rotated import rotated_iou as rotated_iou
 from jaxloss.boxes.suppression import Selection as Selection
 from jaxloss.boxes.suppression import non_max_suppression as non_max_suppression
