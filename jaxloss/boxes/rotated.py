@@ -192,8 +192,9 @@ def rotated_iou(a: ArrayLike, b: ArrayLike) -> Array:
       whose angles differ, by a quarter with their sides exchanged as well, share nothing. A
       negative side counts as 0. The gradient is 0 where the boxes do not overlap, and the mean of
       both sides' at edges and angles that coincide, so that it is 0 up to rounding at identical
-      boxes. Any finite angle is right; (w, h, r) and (h, w, r + pi / 2) are the same box up to rounding. The second
-      derivatives of boxes with sides below 1e-17 may leave the range of float32.
+      boxes. Any finite angle is right; (w, h, r) and (h, w, r + pi / 2) are the same box up to
+      rounding. The second derivatives of boxes with sides below 1e-17 may leave the range of
+      float32.
 
     Differences:
       detectron2's `pairwise_iou_rotated` takes degrees, counterclockwise on a screen, mmcv's
@@ -237,9 +238,9 @@ def rotated_iou_loss(
 
     Edge cases:
       Exactly 0 for identical boxes of any size and angle, points and segments included, with a
-      gradient of 0 up to rounding; boxes without area as in `jaxloss.boxes.rotated_iou`. The gradient is 0 where the
-      boxes do not overlap, and the mean of both sides' at edges and angles that coincide. Converged
-      boxes have the absolute accuracy of the IoU, 5e-7 in float32.
+      gradient of 0 up to rounding; boxes without area as in `jaxloss.boxes.rotated_iou`. The
+      gradient is 0 where the boxes do not overlap, and the mean of both sides' at edges and angles
+      that coincide. Converged boxes have the absolute accuracy of the IoU, 5e-7 in float32.
 
     Differences:
       mmrotate's `RotatedIoULoss` goes through mmcv's `diff_iou_rotated_2d`, a compiled polygon
@@ -254,9 +255,9 @@ def rotated_iou_loss(
       Zhou et al., "IoU Loss for 2D/3D Object Detection", 2019, arXiv 1908.03851.
 
     Example:
-      >>> p, t = jnp.array([[0.0, 0.0, 4.0, 2.0, 0.3]]), jnp.array([[0.5, -0.3, 3.0, 2.5, -0.2]])
-      >>> print(np.round(jaxloss.rotated_iou_loss(p, t), 3))
-      [0.472]
+      >>> p, t = jnp.array([0.0, 0.0, 4.0, 2.0, 0.3]), jnp.array([0.5, -0.3, 3.0, 2.5, -0.2])
+      >>> print(f"{jaxloss.rotated_iou_loss(p, t):.4f}")
+      0.4717
     """
     check = Arguments("rotated_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
