@@ -7,6 +7,10 @@ boolean `where`. Reduce with `jaxloss.mean`.
 from jaxloss import boxes as boxes
 from jaxloss import detection as detection
 from jaxloss import matching as matching
+from jaxloss.boxes.gaussian import gwd_loss as gwd_loss
+from jaxloss.boxes.gaussian import kfiou_loss as kfiou_loss
+from jaxloss.boxes.gaussian import kld_loss as kld_loss
+from jaxloss.boxes.gaussian import probiou_loss as probiou_loss
 from jaxloss.boxes.losses import ciou_loss as ciou_loss
 from jaxloss.boxes.losses import diou_loss as diou_loss
 from jaxloss.boxes.losses import giou_loss as giou_loss

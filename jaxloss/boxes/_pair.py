@@ -11,7 +11,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide
-from jaxloss._numerics import difference, inverse_power_of_two
+from jaxloss._numerics import difference, inverse_power_of_two, ratio
 
 Columns = tuple[Array, Array, Array, Array, Array]
 FORMAT = "rotated boxes as cx, cy, w, h, radians; corners become them by `rotated_from_corners`"
@@ -19,9 +19,6 @@ FORMAT = "rotated boxes as cx, cy, w, h, radians; corners become them by `rotate
 
 class Pair(NamedTuple):
     """A pair of rotated boxes in the frame of the second.
-
-    The second's axes are named so that the first is turned by at most an eighth of a circle: a box
-    turned by a quarter with its sides exchanged is the same box.
 
     Attributes:
       across, up: the first's centre, along the second's axes.
@@ -58,17 +55,37 @@ def pair_of(first: Columns, second: Columns) -> Pair:
     """The pair from the columns cx, cy, w, h, radians of both."""
     (x, y, w, h, turn), (X, Y, W, H, target_turn) = first, second
     across, up = rotated(x - X, y - Y, jnp.cos(target_turn), -jnp.sin(target_turn))
-    cosine, sine = _cosine_and_sine(turn, target_turn)
-    swap = jnp.abs(sine) > jnp.abs(cosine)
+    return Pair(across, up, w, h, W, H, *_cosine_and_sine(turn, target_turn))
+
+
+def named_by_angle(pair: Pair) -> Pair:
+    """The pair with the first turned by at most an eighth of a circle."""
+    return _exchanged(pair, jnp.abs(pair.sine) > jnp.abs(pair.cosine))
+
+
+def named_by_length(pair: Pair) -> Pair:
+    """The pair with the longer sides of both as widths."""
+    pair = _exchanged(pair, pair.target_height > pair.target_width)
+    higher = pair.height > pair.width
+    return pair._replace(
+        width=jnp.where(higher, pair.height, pair.width),
+        height=jnp.where(higher, pair.width, pair.height),
+        cosine=jnp.where(higher, -pair.sine, pair.cosine),
+        sine=jnp.where(higher, pair.cosine, pair.sine),
+    )
+
+
+def _exchanged(pair: Pair, where: Array) -> Pair:
+    """The second turned by a quarter with its sides exchanged, which is the same box."""
     return Pair(
-        across=jnp.where(swap, up, across),
-        up=jnp.where(swap, -across, up),
-        width=w,
-        height=h,
-        target_width=jnp.where(swap, H, W),
-        target_height=jnp.where(swap, W, H),
-        cosine=jnp.where(swap, sine, cosine),
-        sine=jnp.where(swap, -cosine, sine),
+        across=jnp.where(where, pair.up, pair.across),
+        up=jnp.where(where, -pair.across, pair.up),
+        width=pair.width,
+        height=pair.height,
+        target_width=jnp.where(where, pair.target_height, pair.target_width),
+        target_height=jnp.where(where, pair.target_width, pair.target_height),
+        cosine=jnp.where(where, pair.sine, pair.cosine),
+        sine=jnp.where(where, -pair.cosine, pair.sine),
     )
 
 
@@ -86,10 +103,27 @@ def rotated(x: Array, y: Array, cosine: Array, sine: Array) -> tuple[Array, Arra
 
 def length(x: Array, y: Array) -> Array:
     """sqrt(x^2 + y^2), with derivative 0 at the origin."""
+    return polar(x, y)[0]
+
+
+@jax.custom_jvp
+def polar(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Length, cosine and sine of a vector; all 0 at the origin, and their derivatives."""
     unit = inverse_power_of_two(jnp.maximum(jnp.abs(x), jnp.abs(y)))
-    square = jnp.square(x * unit) + jnp.square(y * unit)
-    root = jnp.sqrt(jnp.where(unit == 0, jnp.ones_like(square), square))
-    return root * inverse_power_of_two(unit)
+    x, y = x * unit, y * unit
+    root = jnp.sqrt(jnp.where(unit == 0, jnp.ones_like(x), jnp.square(x) + jnp.square(y)))
+    return jnp.where(unit == 0, x, root * inverse_power_of_two(unit)), x / root, y / root
+
+
+@polar.defjvp
+def _polar_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
+    """Along the vector, and across it: apart, neither is a small difference of large numbers."""
+    size, cosine, sine = polar(*primals)
+    dx, dy = tangents
+    turn = ratio(cosine * dy - sine * dx, size)
+    return (size, cosine, sine), (cosine * dx + sine * dy, -sine * turn, cosine * turn)
 
 
 def term(of_columns: Callable[[Columns, Columns], Array]) -> Callable[[Array, Array], Array]:

@@ -20,7 +20,17 @@ from jaxloss._numerics import (
     relu,
     smaller,
 )
-from jaxloss.boxes._pair import FORMAT, Columns, Pair, boxes_of, length, pair_of, rotated, term
+from jaxloss.boxes._pair import (
+    FORMAT,
+    Columns,
+    Pair,
+    boxes_of,
+    length,
+    named_by_angle,
+    pair_of,
+    rotated,
+    term,
+)
 
 Vector = tuple[Array, Array]
 
@@ -45,7 +55,7 @@ class Figure(NamedTuple):
 def shared_fraction(first: Columns, second: Columns) -> Array:
     """IoU, exactly 1 for identical boxes."""
     first, second = _longer_second(first, second)
-    figure, beyond = _figure(pair_of(first, second))
+    figure, beyond = _figure(named_by_angle(pair_of(first, second)))
     area = 4 * figure.width[0] * figure.height[1] - 4 * figure.width[1] * figure.height[0]
     target_area = 4 * figure.right * figure.top
     apart = beyond | _apart(figure) | (jnp.minimum(area, target_area) <= 0)

@@ -20,14 +20,14 @@ def rotated_boxes(*shape: int, seed: int = 0, size: float = 100.0) -> np.ndarray
     return np.concatenate([center, sides, rng.uniform(-3, 3, (*shape, 1))], -1)
 
 
-def edge_pairs(count: int = 20_000) -> Arrays:
+def edge_pairs(count: int = 20_000, smallest: float = 1e-17) -> Arrays:
     """Pairs over twenty-four orders of magnitude.
 
     Some share centres, sides, angles or everything; some of the sides are negative.
     """
     rng = np.random.default_rng(0)
     centers = rng.choice(OFFSETS, (count, 2, 2)) * rng.choice([-1, 1], (count, 2, 2))
-    sides = rng.choice(SIDES, (count, 2, 2))
+    sides = rng.choice(np.where(SIDES == 1e-17, smallest, SIDES), (count, 2, 2))
     sides[::9] *= rng.choice([-1, 1], sides[::9].shape)
     turns = rng.choice(TURNS, (count, 2, 1)) * rng.choice([-1, 1], (count, 2, 1))
     centers[1::4, 1] = centers[1::4, 0]
@@ -83,5 +83,26 @@ ROWS = [
         differentiable=("corners",),
         any_shape=frozenset({"corners"}),
         zoo=lambda: {"corners": edge_pairs()["predictions"][:, :4].repeat(2, -1).reshape(-1, 4, 2)},
+    ),
+    loss(
+        name="gwd_loss",
+        settings=({}, {"tau": 1.0, "transform": "log1p"}),
+        hyperparameters={"tau": (1.0, 2.0, 5.0)},
+    ),
+    loss(
+        name="kld_loss",
+        settings=({}, {"tau": 2.0, "direction": "prediction||target"}),
+        hyperparameters={"tau": (1.0, 2.0, 5.0)},
+        zoo=partial(edge_pairs, smallest=1e-12),
+    ),
+    loss(
+        name="kfiou_loss",
+        settings=({}, {"form": "exponential"}, {"form": "logarithm"}),
+        zoo=partial(edge_pairs, smallest=1e-7),
+    ),
+    loss(
+        name="probiou_loss",
+        settings=({}, {"form": "bhattacharyya"}),
+        zoo=partial(edge_pairs, smallest=1e-12),
     ),
 ]
