@@ -7,6 +7,10 @@ boolean `where`. Reduce with `jaxloss.mean`.
 from jaxloss import boxes as boxes
 from jaxloss import detection as detection
 from jaxloss import matching as matching
+from jaxloss.boxes.gaussian import gwd_loss as gwd_loss
+from jaxloss.boxes.gaussian import kfiou_loss as kfiou_loss
+from jaxloss.boxes.gaussian import kld_loss as kld_loss
+from jaxloss.boxes.gaussian import probiou_loss as probiou_loss
 from jaxloss.boxes.losses import DynamicWiseIoUState as DynamicWiseIoUState
 from jaxloss.boxes.losses import alpha_iou_loss as alpha_iou_loss
 from jaxloss.boxes.losses import cdiou_loss as cdiou_loss
@@ -28,6 +32,7 @@ from jaxloss.boxes.losses import rectified_iou_loss as rectified_iou_loss
 from jaxloss.boxes.losses import shape_iou_loss as shape_iou_loss
 from jaxloss.boxes.losses import siou_loss as siou_loss
 from jaxloss.boxes.losses import wise_iou_loss as wise_iou_loss
+from jaxloss.boxes.rotated import rotated_iou_loss as rotated_iou_loss
 from jaxloss.classification import GradientHarmonizedState as GradientHarmonizedState
 from jaxloss.classification import SeesawState as SeesawState
 from jaxloss.classification import asymmetric_loss as asymmetric_loss

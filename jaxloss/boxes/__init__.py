@@ -23,5 +23,12 @@ from jaxloss.boxes.overlap import inner_iou as inner_iou
 from jaxloss.boxes.overlap import iou as iou
 from jaxloss.boxes.overlap import pairwise as pairwise
 from jaxloss.boxes.overlap import siou as siou
+from jaxloss.boxes.rotated import rotated_corners as rotated_corners
+from jaxloss.boxes.rotated import rotated_from_corners as rotated_from_corners
+from jaxloss.boxes.rotated import rotated_iou as rotated_iou
+from jaxloss.boxes.suppression import ScoredSelection as ScoredSelection
 from jaxloss.boxes.suppression import Selection as Selection
+from jaxloss.boxes.suppression import distance_penalized_iou as distance_penalized_iou
+from jaxloss.boxes.suppression import matrix_non_max_suppression as matrix_non_max_suppression
 from jaxloss.boxes.suppression import non_max_suppression as non_max_suppression
+from jaxloss.boxes.suppression import soft_non_max_suppression as soft_non_max_suppression
