@@ -86,7 +86,8 @@ def siou_loss(
       either covers, `Delta = sum over x, y of 1 - exp(-gamma (d / c)^2)`, `d` the offset of the
       centres and `c` the side of the smallest box around both along that axis,
       `gamma = 2 - 2 |dx dy| / (dx^2 + dy^2)`, and
-      `Omega = sum over w, h of (1 - exp(-omega))^4`, `omega = |w - W| / max(w, |W|)`.
+      `Omega = sum over w, h of (1 - exp(-omega))^4`, `omega = |w - W| / max(w, |W|)`,
+      at most 32.
 
     Args:
       predictions: `[..., 4]` as x1, y1, x2, y2, in any unit.
@@ -257,7 +258,8 @@ def shape_iou_loss(
       `U` the area that either covers, `dx, dy` the offset of the centres, `c` the diagonal of the
       smallest box around both, `ww = 2 W^scale / (W^scale + H^scale)` and `hh = 2 - ww` of the
       target's sides, `Omega = sum over w, h of (1 - exp(-omega))^4`,
-      `omega_w = hh |w - W| / max(w, |W|)`, and `omega_h` likewise with `ww`.
+      `omega_w = hh |w - W| / max(w, |W|)`, the quotient at most 32, and `omega_h` likewise with
+      `ww`.
 
     Args:
       predictions: `[..., 4]` as x1, y1, x2, y2, in any unit.
