@@ -8,7 +8,9 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
 from jaxloss._selection import largest, maximum, places_of
-from jaxloss.boxes.overlap import Similarity, boxes_of, center_distance, iou, shared_fraction
+from jaxloss.boxes._pairs import boxes_of, shared_fraction
+from jaxloss.boxes.overlap import Similarity, iou
+from jaxloss.boxes.terms.distances import center_distance
 
 TILE = 128
 
