@@ -309,8 +309,9 @@ def kld_loss(
       leave the range of float32.
 
     Differences:
-      The authors' TensorFlow code has the default direction, multiplied by 0.05, mmrotate's
-      `kld_loss` too; mmrotate's `GDLoss_v1` is twice the other direction, without the half.
+      The default direction is that of mmrotate's `kld_loss` and of the authors' TensorFlow code,
+      which multiplies the loss by 0.05. mmrotate's `GDLoss_v1` takes twice the other direction: it
+      lacks the half.
 
     Raises:
       TypeError: an argument is a list, or `predictions` are not floating point.
