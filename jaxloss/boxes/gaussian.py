@@ -16,7 +16,7 @@ from jaxloss._numerics import (
     logarithm,
     ratio,
 )
-from jaxloss.boxes._pair import (
+from jaxloss.boxes._frames import (
     Columns,
     Pair,
     boxes_of,

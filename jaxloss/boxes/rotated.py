@@ -20,7 +20,7 @@ from jaxloss._numerics import (
     relu,
     smaller,
 )
-from jaxloss.boxes._pair import (
+from jaxloss.boxes._frames import (
     FORMAT,
     Columns,
     Pair,
