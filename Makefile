@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test thorough bench peers lint docs doctest smoke notebooks clean
+.PHONY: demo test zoo thorough bench peers lint docs doctest smoke notebooks clean
 
 demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
 	$(BIN)/python notebooks/tree_detection.py $(ARGS)
 
 test: .venv/.test  ## the laws over every function, and each room's own tests
 	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup $(ARGS)
+
+zoo: .venv/.test  ## the edge inputs that `test` leaves out, and optax's tests with our losses in them
+	$(BIN)/python -m pytest tests/laws/test_total.py tests/test_optax_suite.py \
+		--numprocesses auto --dist loadgroup --thorough -m thorough $(ARGS)
 
 thorough: .venv/.test  ## what `test` leaves out: every setting and every dtype of every law
 	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup --thorough -m thorough $(ARGS)
