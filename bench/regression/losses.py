@@ -8,12 +8,14 @@ from jax import Array
 import jaxloss
 
 from .protocols import Protocol
+from .published import DIRECTIONS, as_published
 
 Loss = Callable[[Array, Array], Array]
 VARIANTS = {
     "alpha_ciou": ("alpha_iou", {"penalty": "ciou"}),
     "powerful_iou_2": ("powerful_iou", {"focus": 1.3}),
 }
+PUBLISHED = {f"{name}_as_published": partial(as_published, name) for name in DIRECTIONS}
 
 
 def names() -> list[str]:
@@ -30,6 +32,8 @@ def names() -> list[str]:
 
 def named(name: str, protocol: Protocol) -> Loss:
     """The loss called `name`, where lengths are parameters with those of the simulation."""
+    if name in PUBLISHED:
+        return PUBLISHED[name]
     lengths = {
         "mpdiou": {"image_size": (protocol.image, protocol.image)},
         "normalized_wasserstein": {"constant": protocol.area**0.5},

@@ -18,8 +18,8 @@ def curves(descents: Mapping[str, Descent], *, title: str, published: bool) -> F
     for name, colour in zip(descents, colours(len(descents)), strict=True):
         left.plot(descents[name].error, color=colour, label=name)
         right.plot(descents[name].overlap, color=colour, label=name)
-        if published and name in SUMS:
-            dots(left, SUMS[name], colour)
+        if published and (paper := SUMS.get(name.removesuffix("_as_published"))):
+            dots(left, paper, colour)
     left.set(xlabel="update", ylabel="mean L1 error", yscale="log")
     right.set(xlabel="update", ylabel="mean IoU")
     if published:
