@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from .descent import Descent
@@ -42,16 +43,17 @@ def surfaces(descents: Mapping[str, Descent]) -> Figure:
     figure, grid = plt.subplots(
         rows, columns, figsize=(2.9 * columns, 2.7 * rows), squeeze=False, layout="compressed"
     )
-    highest = max(descent.final.max() for descent in descents.values())
+    finals = np.concatenate([descent.final for descent in descents.values()])
+    norm = LogNorm(max(finals.min(), 1e-3 * finals.max()), finals.max(), clip=True)
     for ax, (name, descent) in zip(grid.flat, descents.items(), strict=False):
-        dots = ax.scatter(
-            *descent.centers.T, c=descent.final, s=3, cmap="inferno", vmin=0, vmax=highest
+        surface = ax.tripcolor(
+            *descent.centers.T, descent.final, shading="gouraud", cmap="inferno", norm=norm
         )
         ax.set_title(name, fontsize=10)
     for ax in grid.flat:
         ax.set(aspect="equal")
         ax.set_axis_off()
-    figure.colorbar(dots, ax=grid, shrink=0.8, label="sum of last errors at a centre")
+    figure.colorbar(surface, ax=grid, shrink=0.8, label="sum of last errors at a centre")
     return figure
 
 

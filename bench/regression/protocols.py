@@ -14,6 +14,7 @@ from jax import Array
 
 RATIOS = (1 / 4, 1 / 3, 1 / 2, 1.0, 2.0, 3.0, 4.0)
 CASES = len(RATIOS) ** 3
+GOLDEN = (5**0.5 - 1) / 2
 # Corners are a linear map of centre and sides, whose transpose is its exact derivative.
 CENTERS_TO_CORNERS = ((1, 0, 1, 0), (0, 1, 0, 1), (-0.5, 0, 0.5, 0), (0, -0.5, 0, 0.5))
 
@@ -58,10 +59,16 @@ class Protocol:
         return "sum of L1 errors in millions" if self.published else "mean IoU"
 
     def centers(self, points: int, seed: int) -> np.ndarray:
-        """Seeded centres of anchors, `[points, 2]`; fewer are a sample of the paper's many."""
-        distance, turn = np.random.default_rng(seed).random((2, points))
-        angle = 2 * np.pi * turn
-        offsets = self.radius * self.reach(distance) * np.stack([np.cos(angle), np.sin(angle)])
+        """Seeded centres of anchors, `[points, 2]`.
+
+        One in each of `points` equally likely rings, a golden angle apart and each a little off, so
+        that a few are a fair sample of many.
+        """
+        within, turn = np.random.default_rng(seed).random((2, points))
+        place = np.arange(points)
+        distance = self.radius * self.reach((place + within) / points)
+        angle = 2 * np.pi * (GOLDEN * place + turn / np.sqrt(points))
+        offsets = distance * np.stack([np.cos(angle), np.sin(angle)])
         return (self.center + offsets.T).astype(np.float32)
 
     def cases(self, centers: Array) -> tuple[Array, Array]:
