@@ -38,7 +38,7 @@ points = int(os.environ.get("CENTERS", "400"))
 
 
 def run(protocol, names):
-    progress = tqdm(names.split(), ncols=80, mininterval=5)
+    progress = tqdm(names.split(), ncols=80, mininterval=10)
     return {name: descend(named(name, protocol), protocol, points=points) for name in progress}
 
 

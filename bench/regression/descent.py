@@ -55,13 +55,13 @@ def descend(
       points: how many centres, the paper's number by default.
       seed: of the centres.
       steps: how many updates, the paper's number by default.
-      chunk: how many centres each device has at a time.
+      chunk: how many centres each device has at a time, at most.
       devices: all by default.
       show: wraps the chunks, such as a progress bar.
     """
     centers = protocol.centers(points or protocol.points, seed)
     devices = devices or jax.devices()
-    size = chunk * len(devices)
+    size = min(chunk, -(-len(centers) // len(devices))) * len(devices)
     padded = np.pad(centers, [(0, -len(centers) % size), (0, 0)], mode="edge")
     run = on_devices(devices, partial(errors_and_overlaps, loss, protocol, steps))
     found = [jax.device_get(run(part)) for part in show(np.split(padded, len(padded) // size))]
