@@ -15,7 +15,7 @@ from .published import SUMS
 
 def curves(descents: Mapping[str, Descent], *, title: str, published: bool) -> Figure:
     """Mean error, on a log axis, and mean IoU by update; published errors as dots."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4))
     for name, colour in zip(descents, colours(len(descents)), strict=True):
         left.plot(descents[name].error, color=colour, label=name)
         right.plot(descents[name].overlap, color=colour, label=name)
@@ -25,7 +25,8 @@ def curves(descents: Mapping[str, Descent], *, title: str, published: bool) -> F
     right.set(xlabel="update", ylabel="mean IoU")
     if published:
         left.plot([], [], "o--", color="grey", ms=4, lw=0.8, label="published")
-    left.legend(frameon=False, fontsize=8, ncols=1 + len(descents) // 10)
+    handles, labels = left.get_legend_handles_labels()
+    right.legend(handles, labels, frameon=False, fontsize=8, bbox_to_anchor=(1, 1))
     figure.suptitle(title, fontsize=11)
     return finished(figure, [left, right])
 
