@@ -91,9 +91,9 @@ figure = pictures.surfaces(descents)
 # 4. the diagonal's derivatives mix the edges of both axes;
 # 5. CIoU's aspect lacks the factor `1 / (w^2 + h^2)`.
 #
-# With these faults put in, the published curves nearly come out: that of GIoU by the second, those of DIoU
-# and CIoU by the third and fourth. The errors that are left at a rate of 0.1 are oscillation, which
-# ends when the rate falls.
+# With these faults put in, the published curves nearly come out: that of GIoU by the second, those
+# of DIoU and CIoU by the third and fourth. The errors that are left at a rate of 0.1 are
+# oscillation, which ends when the rate falls.
 
 # %%
 descents = run(diou, "iou_as_published giou_as_published diou_as_published ciou_as_published")
