@@ -22,8 +22,8 @@ bench: .venv/.bench  ## print the tables of the README: speed, precision, what o
 box-regression: .venv/.demo  ## move boxes down the losses of the IoU family, as two papers do
 	$(BIN)/python -m bench.box_regression $(ARGS)
 
-peers: .venv/.bench .venv/.test  ## compare values and gradients with PyTorch and torchvision
-	$(BIN)/python -m pytest bench/peers
+peers: .venv/.peers .venv/.test  ## compare values and gradients with PyTorch's libraries
+	$(BIN)/python -m pytest bench/peers -W ignore
 
 lint: .venv/.dev  ## style and types
 	$(BIN)/ruff check .

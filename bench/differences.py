@@ -150,11 +150,58 @@ def broadcasting() -> Row:
     )
 
 
+def beside_optax(
+    question: str, right: str, name: str, *arguments: Any, slope: bool = False, **setting: Any
+) -> Row:
+    """A function that both have, or its largest slope in the first argument."""
+
+    def compute(library: Any) -> Any:
+        def total(first: Any) -> Any:
+            return jnp.sum(getattr(library, name)(first, *arguments[1:], **setting))
+
+        if slope:
+            return jnp.max(jnp.abs(jax.grad(total)(arguments[0])))
+        return total(arguments[0])
+
+    theirs = "optax " + shown(lambda: compute(optax.losses))
+    return question, right, shown(lambda: compute(jaxloss)), theirs
+
+
+def elsewhere() -> list[Row]:
+    zeros, ones = jnp.zeros((1, 2)), jnp.ones((1, 2))
+    pair, apart = jnp.array([[1.0, 2.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    certain = jnp.array([[0.0, -jnp.inf]])
+    return [
+        beside_optax("log-cosh of 1e-6", "5e-13", "log_cosh", jnp.array([1e-6]), jnp.zeros(1)),
+        beside_optax("Cosine similarity of zero", "0", "cosine_similarity", zeros, ones),
+        beside_optax(
+            "Cosine similarity of zero, slope", "0", "cosine_similarity", zeros, ones, slope=True
+        ),
+        beside_optax(
+            "Triplet loss in the 1-norm: anchor (1, 2), positive (1, 2), negative (9, 2)",
+            "0",
+            "triplet_margin_loss",
+            pair,
+            pair,
+            jnp.array([[9.0, 2.0]]),
+            norm_degree=1,
+        ),
+        beside_optax("NT-Xent without any pair", "0", "ntxent", apart, jnp.array([0, 1])),
+        beside_optax(
+            "Divergence from a certain target, of an equal prediction",
+            "0",
+            "kl_divergence",
+            certain,
+            jnp.array([[1.0, 0.0]]),
+        ),
+    ]
+
+
 def main() -> None:
     print("\n| question | right | jaxloss | others |")
     print("|---|---|---|---|")
     found = [*tiny_box(), *edge_boxes(), zero_area(), wrong_label(), confident()]
-    for row in (*found, all_ignored(), half_precision(), broadcasting()):
+    for row in (*found, all_ignored(), half_precision(), *elsewhere(), broadcasting()):
         print(f"| {' | '.join(row)} |")
 
 

@@ -228,7 +228,7 @@ class Arguments:
                 f"axes, of an array of {rank} dimensions"
             ) from None
 
-    def option(self, name: str, value: object, options: Iterable[str], remedy: str) -> None:
+    def option(self, name: str, value: object, options: Iterable[object], remedy: str) -> None:
         """Refuses a `value` that is none of the `options`."""
         known = list(options)
         if value not in known:

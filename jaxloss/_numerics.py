@@ -4,6 +4,8 @@ They scale by powers of two, which is exact, instead of adding an epsilon, and l
 differentiation to JAX wherever it is right.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -110,20 +112,33 @@ def ratio(numerator: Array, denominator: Array) -> Array:
 
 
 @jax.custom_jvp
-def hypotenuse(x: Array, y: Array) -> Array:
-    """sqrt(x^2 + y^2) whose squares neither overflow nor underflow; 0 with derivative 0 at 0."""
-    x, y = jnp.abs(x), jnp.abs(y)
-    longer = jnp.maximum(x, y)
-    return longer * jnp.sqrt(1 + jnp.square(ratio(jnp.minimum(x, y), longer)))
+def norm(*lengths: Array) -> Array:
+    """Euclidean norm of lengths of any size, with derivatives 0 where all are 0."""
+    scale = inverse_power_of_two(functools.reduce(jnp.maximum, map(jnp.abs, lengths)))
+    squares = sum(jnp.square(length * scale) for length in lengths)
+    root = jnp.sqrt(jnp.where(scale == 0, jnp.ones_like(scale), squares))
+    return root * inverse_power_of_two(scale)
 
 
-@hypotenuse.defjvp
-def _hypotenuse_jvp(
-    primals: tuple[Array, Array], tangents: tuple[Array, Array]
-) -> tuple[Array, Array]:
-    value = hypotenuse(*primals)
-    (x, y), (dx, dy) = primals, tangents
-    return value, ratio(x, value) * dx + ratio(y, value) * dy
+@norm.defjvp
+def _norm_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    value = norm(*primals)
+    slopes = (
+        ratio(length, value) * change for length, change in zip(primals, tangents, strict=True)
+    )
+    return value, functools.reduce(jnp.add, slopes)
+
+
+@jax.custom_jvp
+def saturating(x: Array) -> Array:
+    """1 - exp(-x), whose derivative exp(-x) keeps its digits, too."""
+    return -jnp.expm1(-x)
+
+
+@saturating.defjvp
+def _saturating_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (change,) = primals, tangents
+    return saturating(x), jnp.exp(-x) * change
 
 
 def logarithm(x: Array, unit: Array | float = 1.0) -> Array:

@@ -38,7 +38,7 @@ def reduced(check: Arguments, axis: Axis, where: ArrayLike | None, *arrays: Arra
     arrays = tuple(jnp.broadcast_arrays(*arrays))
     shape = arrays[0].shape
     axes = check.axes(axis, len(shape))
-    if where is not None and jnp.ndim(where) == len(shape):
+    if where is not None and check.array("where", where).ndim == len(shape):
         kept = check.where(where, shape, "the predictions")
     else:
         kept = check.where(where, tuple(n for i, n in enumerate(shape) if i not in axes))

@@ -85,7 +85,7 @@ def mean(
         weight = _normalizer_total(check, normalizer, losses, where, axis)
     if axis_name is not None:
         total = lax.psum(total, axis_name)
-        shared = normalizer is not None and jnp.ndim(normalizer) == 0
+        shared = normalizer is not None and check.array("normalizer", normalizer).ndim == 0
         weight = weight if shared else lax.psum(weight, axis_name)
     return ratio(total, weight)
 

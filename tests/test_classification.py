@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import jaxloss
+from tests.calculus import assert_total, both, differences, precision
 from tests.registry._row import integers, normal, uniform
 
 X, Y = normal(9, 4, seed=1, scale=3), uniform(9, 4, seed=2)
@@ -58,28 +59,6 @@ def softmax_cost(z, labels, class_weights=1.0, label_smoothing=0.0):
 
 def integer_cost(z, labels, **setting):
     return softmax_cost(z, np.eye(z.shape[-1])[labels], **setting)
-
-
-def differences(function, x, step=1e-5):
-    """Central differences of a sum, one element at a time."""
-    slopes = np.zeros_like(x)
-    for index in np.ndindex(x.shape):
-        moved = x.copy()
-        moved[index] += step
-        above = function(moved).sum()
-        moved[index] -= 2 * step
-        slopes[index] = (above - function(moved).sum()) / (2 * step)
-    return slopes
-
-
-def both(function, x):
-    """Values, and the gradient of their sum, in one program."""
-
-    def value_and_slope(x):
-        value, pull = jax.vjp(function, x)
-        return value, pull(jnp.ones_like(value))[0]
-
-    return jax.jit(value_and_slope)(x)
 
 
 REFERENCES = [
@@ -132,22 +111,6 @@ def test_check_values():
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-def relative(found, exact):
-    """The largest relative error where the exact number is no underflow."""
-    found, exact = np.asarray(found, np.float64), np.asarray(exact, np.float64)
-    error = np.abs(found - exact)[np.abs(exact) > 1e-35]
-    return np.max(error / np.abs(exact)[np.abs(exact) > 1e-35])
-
-
-def precision(function, x):
-    """Errors of value and gradient in float32, against the same function in float64."""
-
-    found = both(function, x)
-    with jax.enable_x64(True):
-        exact = both(function, jnp.asarray(x, jnp.float64))
-    return [relative(low, high) for low, high in zip(found, exact, strict=True)]
-
-
 @pytest.mark.parametrize("label", [False, True])
 @pytest.mark.parametrize("gamma", [None, *GAMMAS, 4.3])
 def test_sigmoid_precision_does_not_depend_on_the_tail(gamma, label):
@@ -190,17 +153,6 @@ def test_softmax_precision_does_not_depend_on_the_tail(gamma):
 
 EXTREMES = np.array([0, 1e-38, 17, 88.5, 104, 1e30, 3e38], np.float32)
 EXTREMES = np.concatenate([EXTREMES, -EXTREMES])
-
-
-def assert_total(function, x, order=2):
-    """Value, gradient, Hessian-vector product (and what else `order` asks) are finite."""
-    tangent = jnp.full(x.shape, 0.5, x.dtype)
-    derivative = jax.grad(lambda x: jnp.sum(function(x)))
-    derivatives = [function, derivative]
-    for _ in range(order - 1):
-        derivatives.append(lambda x, f=derivatives[-1]: jax.jvp(f, (x,), (tangent,))[1])
-    for found in jax.jit(lambda x: [f(x) for f in derivatives])(x):
-        assert np.isfinite(found).all()
 
 
 SIGMOID_EXTREMES, ANSWERS = (

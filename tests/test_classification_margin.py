@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import jaxloss
+from tests.calculus import both, differences
 from tests.registry._row import integers, normal
-from tests.test_classification import both, differences
 
 S, SIGNS = normal(9, 4, seed=1), np.where(normal(9, 4, seed=2) > 0, 1.0, -1.0)
 Z, LABELS = normal(12, 5, seed=3), integers(12, high=5, seed=4)

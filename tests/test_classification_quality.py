@@ -7,16 +7,9 @@ import numpy as np
 import pytest
 
 import jaxloss
+from tests.calculus import both, differences, precision
 from tests.registry._row import normal, uniform
-from tests.test_classification import (
-    SWEEP,
-    both,
-    differences,
-    precision,
-    sigmoid_cost,
-    softmax_cost,
-    softplus,
-)
+from tests.test_classification import SWEEP, sigmoid_cost, softmax_cost, softplus
 
 X = normal(9, 4, seed=1, scale=3)
 Y = np.where(normal(9, 4, seed=2) > 0, uniform(9, 4, seed=3), 0)

@@ -10,6 +10,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxloss
+from tests.calculus import differences
 from tests.registry._row import normal
 
 A, B, C = (normal(7, 4, seed=seed) for seed in (1, 2, 3))
@@ -105,16 +106,8 @@ def cosface(x, kernel, labels, margin=0.35, scale=64.0):
     return scale * (unit(x) @ unit(kernel, 0) - margin * np.eye(kernel.shape[1])[labels])
 
 
-def differences(function, x, step=1e-5):
-    """Central differences of a sum with uneven weights, one element at a time."""
-    slopes = np.zeros_like(x)
-    for index in np.ndindex(x.shape):
-        moved = x.copy()
-        moved[index] += step
-        above = total(function(moved))
-        moved[index] -= 2 * step
-        slopes[index] = (above - total(function(moved))) / (2 * step)
-    return slopes
+def weighted_differences(function, x):
+    return differences(lambda x: total(function(x)), x)
 
 
 def pulled(function, *active):
@@ -170,7 +163,7 @@ def test_value_and_gradient_are_the_formulas(loss, formula, arrays, setting, dif
         )
     chex.assert_trees_all_close(found, formula(*arrays, **setting), **CLOSE)
     for i, slope in zip(differentiable, slopes, strict=True):
-        expected = differences(
+        expected = weighted_differences(
             lambda x, i=i: formula(*with_(arrays, (i,), (x,)), **setting), arrays[i]
         )
         scale = np.abs(expected).max()
@@ -189,7 +182,7 @@ def test_circle_loss_differentiates_with_its_weights_fixed(setting):
     with jax.enable_x64(True):
         found, (slope,) = pulled(lambda x: jaxloss.circle_loss(x, LABELS, **setting), A)
     chex.assert_trees_all_close(found, circle(A, LABELS, **setting), **CLOSE)
-    expected = differences(lambda x: circle(x, LABELS, weights=A, **setting), A)
+    expected = weighted_differences(lambda x: circle(x, LABELS, weights=A, **setting), A)
     chex.assert_trees_all_close(slope, expected, rtol=1e-6, atol=1e-6)
 
 

@@ -9,6 +9,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxloss
+from tests.calculus import both, differences
 from tests.registry._row import integers, normal
 
 Z, LABELS = normal(12, 4, seed=1, scale=2), integers(12, high=4, seed=2)
@@ -62,28 +63,6 @@ def harmonized(x, y, running, momentum):
             weights[inside] = x.size / running[b]
             filled += 1
     return weights / filled * (y * np.logaddexp(0, -x) + (1 - y) * np.logaddexp(0, x)), running
-
-
-def differences(function, x, step=1e-5):
-    """Central differences of a sum, one element at a time."""
-    slopes = np.zeros_like(x)
-    for index in np.ndindex(x.shape):
-        moved = x.copy()
-        moved[index] += step
-        above = function(moved).sum()
-        moved[index] -= 2 * step
-        slopes[index] = (above - function(moved).sum()) / (2 * step)
-    return slopes
-
-
-def both(function, x):
-    """Values, and the gradient of their sum, in one program."""
-
-    def value_and_slope(x):
-        value, pull = jax.vjp(function, x)
-        return value, pull(jnp.ones_like(value))[0]
-
-    return jax.jit(value_and_slope)(x)
 
 
 def check(loss, formula, fixed, x):

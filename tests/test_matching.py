@@ -9,6 +9,7 @@ import pytest
 
 from jaxloss import boxes
 from jaxloss.matching import Matches, match_anchors, mine_hard_negatives
+from tests.compiling import OPTIMIZED
 from tests.registry._row import boxes as random_boxes
 from tests.registry._row import uniform
 
@@ -52,6 +53,9 @@ def iou_reference(a, b):
     return shared / (areas[0] + areas[1] - shared)
 
 
+compiled = partial(jax.jit, compiler_options=OPTIMIZED)
+
+
 def objects(images, count, seed):
     """Objects as images have them, some identical, some far outside, some padded."""
     box = random_boxes(images, count, seed=seed, size=250.0)
@@ -76,8 +80,8 @@ def test_is_the_dense_form_bit_for_bit(force):
     anchors = boxes.ssd_anchors()
     box, where = objects(4, 64, seed=1)
     match = partial(match_anchors, anchors, force_match=force, negative_threshold=0.4)
-    found = jax.jit(jax.vmap(lambda b, w: match(b, where=w)))(box, where)
-    matrices = jax.jit(jax.vmap(partial(dense, boxes.iou, anchors)))(box, where)
+    found = compiled(jax.vmap(lambda b, w: match(b, where=w)))(box, where)
+    matrices = compiled(jax.vmap(partial(dense, boxes.iou, anchors)))(box, where)
     assert found.indices.shape == (4, 8732)
     for image, s in enumerate(np.asarray(matrices)):
         one = jax.tree.map(lambda leaf: leaf[image], found)  # noqa: B023
@@ -85,8 +89,8 @@ def test_is_the_dense_form_bit_for_bit(force):
 
 
 # One shape for all small examples, so that they share a compiled program for each `force`.
-match = jax.jit(match_anchors, static_argnames=("force_match", "similarity"))
-matrix = jax.jit(partial(dense, boxes.iou))
+match = compiled(match_anchors, static_argnames=("force_match", "similarity"))
+matrix = compiled(partial(dense, boxes.iou))
 ANCHORS, OBJECTS = 24, 17
 ALL = np.ones(OBJECTS, bool)
 

@@ -24,15 +24,12 @@ SUITES = (_classification_test, _regression_test, _self_supervised_test, _smooth
 ROOMS = (_classification, _regression, _self_supervised, _smoothing)
 SHARED = [row.name for row in ROWS if hasattr(optax.losses, row.name)]
 
-# Where a law of ours deliberately differs, by the part of the test's name that says which.
-DIFFERENT: dict[str, str] = {}
+OPTAX_ALONE = {"CTCTest", "PerceptronTest", "SparsemaxTest"}
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(autouse=True)
-def ours(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for part, reason in DIFFERENT.items():
-        if part in request.node.nodeid:
-            pytest.skip(reason)
+def ours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for room in ROOMS:
         for name in SHARED:
             if hasattr(room, name):
@@ -43,7 +40,8 @@ def ours(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def cases(suite: ModuleType) -> dict[str, type]:
-    return {name: value for name, value in vars(suite).items() if name.endswith("Test")}
+    tests = {name: value for name, value in vars(suite).items() if name.endswith("Test")}
+    return {name: value for name, value in tests.items() if name not in OPTAX_ALONE}
 
 
 for _suite in SUITES:

@@ -1,5 +1,6 @@
 """Boxes: formats, areas, similarities, anchors, coding and suppression."""
 
+from jaxloss.boxes import terms as terms
 from jaxloss.boxes.anchors import anchor_grid as anchor_grid
 from jaxloss.boxes.anchors import grid_points as grid_points
 from jaxloss.boxes.anchors import retinanet_anchors as retinanet_anchors
@@ -13,10 +14,21 @@ from jaxloss.boxes.formats import area as area
 from jaxloss.boxes.formats import clip as clip
 from jaxloss.boxes.formats import convert as convert
 from jaxloss.boxes.formats import scale as scale
+from jaxloss.boxes.overlap import cdiou as cdiou
 from jaxloss.boxes.overlap import ciou as ciou
 from jaxloss.boxes.overlap import diou as diou
+from jaxloss.boxes.overlap import eiou as eiou
 from jaxloss.boxes.overlap import giou as giou
+from jaxloss.boxes.overlap import inner_iou as inner_iou
 from jaxloss.boxes.overlap import iou as iou
 from jaxloss.boxes.overlap import pairwise as pairwise
+from jaxloss.boxes.overlap import siou as siou
+from jaxloss.boxes.rotated import rotated_corners as rotated_corners
+from jaxloss.boxes.rotated import rotated_from_corners as rotated_from_corners
+from jaxloss.boxes.rotated import rotated_iou as rotated_iou
+from jaxloss.boxes.suppression import ScoredSelection as ScoredSelection
 from jaxloss.boxes.suppression import Selection as Selection
+from jaxloss.boxes.suppression import distance_penalized_iou as distance_penalized_iou
+from jaxloss.boxes.suppression import matrix_non_max_suppression as matrix_non_max_suppression
 from jaxloss.boxes.suppression import non_max_suppression as non_max_suppression
+from jaxloss.boxes.suppression import soft_non_max_suppression as soft_non_max_suppression

@@ -290,7 +290,7 @@ def softmax_focal_loss(
     exponent = check.scalar("gamma", gamma, x)
     focus = logistic_focus(log_odds, jnp.zeros_like(exponent), exponent, known_number(gamma))
     losses = focus * label_cost(log_odds)
-    if alpha is not None and jnp.ndim(alpha) == 0:
+    if alpha is not None and check.array("alpha", alpha).ndim == 0:
         losses = check.scalar("alpha", alpha, x) * losses
     elif alpha is not None:
         losses = target.pick(per_class(check, "alpha", alpha, rows)) * losses

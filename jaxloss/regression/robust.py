@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
 from jaxloss._derivatives import elementwise, weighted
-from jaxloss._numerics import absolute, horner, hypotenuse, quotient, ratio
+from jaxloss._numerics import absolute, horner, norm, quotient, ratio
 from jaxloss.regression._residual import residual_of
 
 # (exp(w) - 1) / w for |w| <= 1/2, right to the last digit of float64.
@@ -106,7 +106,7 @@ def charbonnier_loss(
     """
     check = Arguments("charbonnier_loss")
     residual, mask = residual_of(check, predictions, targets, where)
-    return keep(mask, hypotenuse(residual, check.parameter("epsilon", epsilon, residual)))
+    return keep(mask, norm(residual, check.parameter("epsilon", epsilon, residual)))
 
 
 def general_robust_loss(

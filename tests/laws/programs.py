@@ -23,7 +23,7 @@ class First(NamedTuple):
 
 
 class Second(NamedTuple):
-    """Value, gradient, and the Hessian times the `wave` of the inputs, forward over reverse."""
+    """Value, gradient, and the Hessian times the `waves` of the inputs, forward over reverse."""
 
     value: Tree
     gradient: Named
@@ -38,14 +38,19 @@ def floats(tree: Tree) -> list[jax.Array]:
     return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
 
-def wave(like: Any) -> jax.Array:
+def wave(like: Any, phase: int = 0) -> jax.Array:
     """Exact weights from 0.5 to 1.4375, which no symmetry of a loss can hide behind.
 
     Sharded as `like`.
     """
     places = [lax.broadcasted_iota(jnp.int32, like.shape, axis) for axis in range(like.ndim)]
-    turn = sum((2 * axis + 3) * place for axis, place in enumerate(places)) % 16
+    turn = sum(((2 * axis + 3) * place for axis, place in enumerate(places)), phase) % 16
     return jnp.zeros_like(like) + (0.5 + jnp.asarray(turn, jnp.float32) / 16).astype(like.dtype)
+
+
+def waves(arrays: Named) -> Named:
+    """A `wave` like each array, of different phases: a loss of differences sees them, too."""
+    return {name: wave(a, 5 * number) for number, (name, a) in enumerate(sorted(arrays.items()))}
 
 
 def split(row: Row, arrays: Mapping[str, Any]) -> tuple[Named, Named]:
@@ -65,7 +70,7 @@ def first(row: Row, setting: Mapping[str, Any]) -> Callable[[Named], First]:
 
 
 def tangent(row: Row, setting: Mapping[str, Any]) -> Callable[[Named], list[jax.Array]]:
-    """The `wave` of the inputs pushed forward, for the floating-point leaves of the result."""
+    """The `waves` of the inputs pushed forward, for the floating-point leaves of the result."""
     return _jitted(_tangent, row, setting)
 
 
@@ -94,14 +99,14 @@ def _first(row: Row, setting: Named, arrays: Named) -> First:
 def _second(row: Row, setting: Named, arrays: Named) -> Second:
     active, passive = split(row, arrays)
     function = partial(_gradient, row, setting, passive)
-    direction = jax.tree.map(wave, active)
+    direction = waves(active)
     gradient, hvp, result = jax.jvp(function, (active,), (direction,), has_aux=True)
     return Second(result, gradient, hvp)
 
 
 def _tangent(row: Row, setting: Named, arrays: Named) -> list[jax.Array]:
     active, passive = split(row, arrays)
-    direction = jax.tree.map(wave, active)
+    direction = waves(active)
     return jax.jvp(lambda a: floats(_value(row, setting, a | passive)), (active,), (direction,))[1]
 
 

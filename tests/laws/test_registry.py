@@ -1,6 +1,7 @@
 """The registry holds every public function, and exemptions have reasons."""
 
 import inspect
+from operator import attrgetter
 
 import numpy as np
 import optax
@@ -10,7 +11,7 @@ import jaxloss
 from tests.laws.table import LAWS
 from tests.registry import ROWS, Kind
 
-ROOMS = ("", "boxes.", "matching.", "detection.")
+ROOMS = ("", "boxes.", "boxes.terms.", "matching.", "detection.")
 # The Dice losses of optax are the stated exception: they guess shapes and cannot be jitted.
 SHARED_WITH_OPTAX = [
     row for row in ROWS if hasattr(optax.losses, row.name) and row.name != "dice_loss"
@@ -19,7 +20,7 @@ SHARED_WITH_OPTAX = [
 
 def public_functions():
     for room in ROOMS:
-        holder = getattr(jaxloss, room[:-1]) if room else jaxloss
+        holder = attrgetter(room[:-1])(jaxloss) if room else jaxloss
         for name, value in vars(holder).items():
             ours = getattr(value, "__module__", "").startswith(holder.__name__)
             if inspect.isfunction(value) and ours and not name.startswith("_"):

@@ -19,6 +19,8 @@ def test_finite_where_representable(row, setting):
     """In float32, over edges of which the numbers of every dtype are near."""
     arrays = _edges(row)
     found = second(row, setting)(arrays)
+    if all(np.isfinite(leaf).all() for leaf in floats(found)):
+        return
     with jax.enable_x64(True):
         exact = second(row, setting)(row.cast(np.float64, arrays))
     for part in ("value", "gradient", "hvp"):

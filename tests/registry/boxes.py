@@ -7,20 +7,23 @@ import numpy as np
 
 import jaxloss
 import jaxloss.boxes
-from tests.registry._row import Arrays, Kind, Row, boxes, normal
+from tests.registry._row import Arrays, Kind, Row, boxes, normal, uniform
 
 SIDES = np.array([0.0, 1e-18, 1e-7, 1e-3, 1.0, 37.0, 640.0, 1e6])
 OFFSETS = np.array([0.0, 1e-18, 1e-7, 1e-3, 0.5, 37.0, 640.0, 1e6])
 
 
-def edge_pairs(count: int = 20_000) -> Arrays:
+def edge_pairs(count: int = 20_000, *, thin: float = 1e-7) -> Arrays:
     """Pairs of boxes with sides and offsets over twenty-four orders of magnitude.
 
-    A quarter share edges, corners or everything; some of each are inverted.
+    A quarter share edges, corners or everything; some of each are inverted. Sides of 1e-7 are
+    `thin` instead: at 1e-8, float16 has none, and boxes are no slivers there. Terms of order 1e13
+    cancel in a sliver's second derivatives, and what rounding leaves may overflow float16.
     """
     rng = np.random.default_rng(0)
-    corners = rng.choice(OFFSETS, (count, 2, 2)) * rng.choice([-1, 1], (count, 2, 2))
-    sides = rng.choice(SIDES, (count, 2, 2))
+    offsets, lengths = (np.where(choices == 1e-7, thin, choices) for choices in (OFFSETS, SIDES))
+    corners = rng.choice(offsets, (count, 2, 2)) * rng.choice([-1, 1], (count, 2, 2))
+    sides = rng.choice(lengths, (count, 2, 2))
     sides[::9] *= rng.choice([-1, 1], sides[::9].shape)
     corners[1::8, 1] = corners[1::8, 0]
     sides[2::8, 1] = sides[2::8, 0]
@@ -32,6 +35,12 @@ def edge_pairs(count: int = 20_000) -> Arrays:
 
 def similarity_pairs() -> Arrays:
     return dict(zip(("a", "b"), edge_pairs().values(), strict=True))
+
+
+def gap_zoo() -> Arrays:
+    """Gaps and overlaps of one pair each, from none to all, small ones with digits of their own."""
+    small = np.array([0.0, 1e-30, 1e-18, 1e-7, 1e-3, 0.05, 0.3, 0.5])
+    return {"gap": np.append(small, 1 - small), "iou": np.append(1 - small, small)}
 
 
 class Pairwise(Row):
@@ -49,7 +58,18 @@ class Pairwise(Row):
 PREDICTIONS = boxes(8, 5, seed=1)
 TARGETS = PREDICTIONS + normal(8, 5, 4, seed=2, scale=3.0)
 
+GAP = uniform(8, 5, seed=3)
+
 ALPHA = {"gradient": "alpha is a constant under differentiation, as in the authors' code"}
+
+DETACHED = {
+    "gradient": "a part is a constant under differentiation, as in the authors' code: "
+    "tests/test_boxes_family.py differentiates the formula with it fixed"
+}
+NO_ARRAYS = dict.fromkeys(
+    ("vmap", "errors", "export", "mesh", "dtypes"), "it takes no arrays and makes one state"
+)
+MEAN = jaxloss.DynamicWiseIoUState(np.float32(0.4))
 
 similarity = partial(
     Row,
@@ -58,6 +78,25 @@ similarity = partial(
     result=(8, 5),
     differentiable=("a", "b"),
     zoo=similarity_pairs,
+)
+
+term = partial(
+    Row,
+    kind=Kind.PAIRWISE,
+    arrays={"predictions": PREDICTIONS, "targets": TARGETS},
+    result=(8, 5),
+    differentiable=("predictions", "targets"),
+    zoo=partial(edge_pairs, thin=1e-8),
+)
+
+transform = partial(
+    Row,
+    kind=Kind.ELEMENTWISE,
+    arrays={"gap": GAP},
+    result=(8, 5),
+    differentiable=("gap",),
+    any_shape=frozenset({"gap"}),
+    zoo=lambda: {"gap": gap_zoo()["gap"]},
 )
 
 loss = partial(
@@ -102,6 +141,14 @@ ROWS = [
     similarity(name="boxes.giou"),
     similarity(name="boxes.diou"),
     similarity(name="boxes.ciou", exempt=ALPHA),
+    similarity(name="boxes.eiou"),
+    similarity(name="boxes.siou"),
+    similarity(name="boxes.cdiou", hyperparameters={"factor": (0.0, 0.001, 2.0)}),
+    similarity(
+        name="boxes.inner_iou",
+        hyperparameters={"ratio": (0.5, 0.7, 1.3)},
+        zoo=lambda: dict(zip("ab", edge_pairs(thin=1e-8).values(), strict=True)),
+    ),
     Pairwise(
         name="boxes.pairwise",
         kind=Kind.PAIRWISE,
@@ -119,5 +166,132 @@ ROWS = [
         settings=({}, {"minimum_iou": 0.5}),
         hyperparameters={"minimum_iou": (0.0, 0.5, 0.9)},
         exempt=ALPHA,
+    ),
+    loss(name="eiou_loss"),
+    loss(name="siou_loss"),
+    loss(name="mpdiou_loss", settings=({"image_size": (60.0, 80.0)},)),
+    loss(
+        name="focal_eiou_loss",
+        hyperparameters={"gamma": (0.0, 0.5, 2.0)},
+        exempt=DETACHED,
+    ),
+    loss(name="wise_iou_loss", exempt=DETACHED),
+    Row(
+        name="dynamic_wise_iou_loss",
+        kind=Kind.BOX,
+        arrays={"predictions": PREDICTIONS, "targets": TARGETS, "where": GAP > 0.2},
+        result=(8, 5),
+        settings=({"state": MEAN, "momentum": 0.25}, {"state": MEAN, "gamma": 0.5}),
+        hyperparameters={"alpha": (1.5, 1.7, 1.9), "delta": (2.0, 2.7, 3.0)},
+        differentiable=("predictions", "targets"),
+        padded=("predictions", "targets"),
+        stateful=True,
+        zoo=lambda: edge_pairs() | {"where": np.ones(20_000, bool)},
+        exempt=DETACHED,
+    ),
+    Row(
+        name="dynamic_wise_iou_init",
+        kind=Kind.SELECTION,
+        arrays={},
+        result=(),
+        exempt=NO_ARRAYS,
+    ),
+    loss(
+        name="alpha_iou_loss",
+        zoo=partial(edge_pairs, thin=1e-8),
+        settings=({}, *({"penalty": name} for name in ("giou", "diou", "ciou")), {"alpha": 0.5}),
+        hyperparameters={"alpha": (0.5, 2.0, 3.0)},
+    ),
+    loss(
+        name="inner_iou_loss",
+        zoo=partial(edge_pairs, thin=1e-8),
+        settings=({}, {"ratio": 1.3}),
+        hyperparameters={"ratio": (0.5, 0.7, 1.3)},
+    ),
+    loss(
+        name="focaler_iou_loss",
+        settings=({}, {"lower": 0.2, "upper": 0.7}),
+        hyperparameters={"lower": (0.0, 0.1, 0.3), "upper": (0.5, 0.8, 0.95)},
+    ),
+    loss(
+        name="powerful_iou_loss",
+        zoo=partial(edge_pairs, thin=1e-8),
+        settings=({}, {"focus": 1.3}),
+        hyperparameters={"focus": (0.7, 1.3, 2.0)},
+    ),
+    loss(
+        name="normalized_wasserstein_loss",
+        hyperparameters={"constant": (1.0, 12.8, 50.0)},
+    ),
+    loss(name="cdiou_loss", hyperparameters={"factor": (0.0, 0.5, 1.0)}),
+    loss(
+        name="shape_iou_loss",
+        settings=({}, {"scale": 1.5}),
+        hyperparameters={"scale": (0.0, 0.5, 1.5)},
+    ),
+    loss(
+        name="rectified_iou_loss",
+        hyperparameters={
+            "beta": (0.5, 0.8, 0.95),
+            "a": (0.0, 0.1, 0.3),
+            "b": (1.0, 1.05, 1.5),
+            "c": (0.0, 0.2, 0.5),
+        },
+    ),
+    term(name="boxes.terms.empty_fraction"),
+    term(name="boxes.terms.center_distance"),
+    term(name="boxes.terms.distance_attention", exempt=DETACHED),
+    term(
+        name="boxes.terms.weighted_center_distance",
+        settings=({"scale": 1.5},),
+        hyperparameters={"scale": (0.0, 0.5, 1.5)},
+    ),
+    term(name="boxes.terms.corner_distance"),
+    term(
+        name="boxes.terms.squared_corner_distance",
+        arrays={"predictions": PREDICTIONS / 16, "targets": TARGETS / 16},
+    ),
+    term(name="boxes.terms.angular_distance"),
+    term(name="boxes.terms.edge_distance"),
+    term(name="boxes.terms.wasserstein_distance"),
+    term(name="boxes.terms.aspect_difference"),
+    term(
+        name="boxes.terms.aspect_penalty",
+        hyperparameters={"minimum_iou": (0.0, 0.5, 0.9)},
+        exempt=ALPHA,
+    ),
+    term(name="boxes.terms.side_difference"),
+    term(name="boxes.terms.shape_difference"),
+    term(
+        name="boxes.terms.weighted_shape_difference",
+        settings=({"scale": 1.5},),
+        hyperparameters={"scale": (0.0, 0.5, 1.5)},
+    ),
+    term(
+        name="boxes.terms.focal_weight",
+        hyperparameters={"gamma": (0.0, 0.5, 2.0)},
+        exempt=DETACHED,
+    ),
+    transform(
+        name="boxes.terms.powered",
+        arrays={"gap": GAP, "iou": 1 - GAP},
+        settings=({"alpha": 3.0}, {"alpha": 0.5}),
+        differentiable=("gap", "iou"),
+        any_shape=frozenset(),
+        hyperparameters={"alpha": (0.5, 2.0, 3.0)},
+        zoo=gap_zoo,
+    ),
+    transform(
+        name="boxes.terms.rectified",
+        hyperparameters={
+            "beta": (0.5, 0.8, 0.95),
+            "a": (0.0, 0.1, 0.3),
+            "b": (1.0, 1.05, 1.5),
+            "c": (0.0, 0.2, 0.5),
+        },
+    ),
+    transform(
+        name="boxes.terms.interval",
+        hyperparameters={"lower": (0.0, 0.1, 0.3), "upper": (0.5, 0.8, 0.95)},
     ),
 ]

@@ -33,7 +33,7 @@ def vector_zoo() -> Arrays:
     Short vectors are unlike only: where they point the same way, second derivatives of the order
     of their inverse square cancel, and any number may remain.
     """
-    edges = np.array([0.0, 1e-30, -1e-18, 1e-3, 1.0, -3.0, 1e4, 1e18, -1e30])
+    edges = np.array([0.0, 1e-15, -1e-18, 1e-3, 1.0, -3.0, 1e4, 1e18, -1e30])
     unlike, long = (
         np.stack(np.meshgrid(some, some, some), -1).reshape(-1, 3)
         for some in (edges, edges[[0, *range(3, 9)]])

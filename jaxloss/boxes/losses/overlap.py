@@ -1,21 +1,17 @@
-"""The IoU family as losses: terms of `overlap`, transformed, weighted and added.
-
-The gap `1 - IoU` is computed from edge differences, so that converged boxes keep their relative
-accuracy, and no epsilon is added anywhere: losses do not change with the unit of the boxes.
-"""
+"""The losses of overlap, distance and aspect: IoU, GIoU, DIoU, CIoU."""
 
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
-from jaxloss.boxes.overlap import (
-    aspect_penalty,
+from jaxloss.boxes._pairs import (
     boxes_of,
-    center_distance,
     empty_fraction,
     negative_log_fraction,
     unshared_fraction,
 )
+from jaxloss.boxes.terms.distances import center_distance
+from jaxloss.boxes.terms.shapes import weighted_aspect
 
 
 def iou_loss(
@@ -264,4 +260,4 @@ def ciou_loss(
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
     gap = unshared_fraction(p, t)
     minimum = check.parameter("minimum_iou", minimum_iou, gap)
-    return keep(mask, gap + center_distance(p, t) + aspect_penalty(p, t, gap, minimum))
+    return keep(mask, gap + center_distance(p, t) + weighted_aspect(p, t, gap, minimum))

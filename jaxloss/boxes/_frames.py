@@ -1,0 +1,164 @@
+"""Two rotated boxes in the frame of the second: what all their losses start from."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments, broadcast_shape, hide
+from jaxloss._numerics import difference, inverse_power_of_two, ratio
+
+Columns = tuple[Array, Array, Array, Array, Array]
+FORMAT = "rotated boxes as cx, cy, w, h, radians; corners become them by `rotated_from_corners`"
+
+
+class Pair(NamedTuple):
+    """A pair of rotated boxes in the frame of the second.
+
+    Attributes:
+      across, up: the first's centre, along the second's axes.
+      width, height, target_width, target_height: sides, of the first and the second.
+      cosine, sine: of the angle from the second to the first.
+    """
+
+    across: Array
+    up: Array
+    width: Array
+    height: Array
+    target_width: Array
+    target_height: Array
+    cosine: Array
+    sine: Array
+
+
+def boxes_of(
+    check: Arguments, where: ArrayLike | None = None, **boxes: ArrayLike
+) -> tuple[Array, Array, Array | None]:
+    """Two arrays of boxes `[..., 5]` that broadcast, 0 where masked, and the mask `[...]`."""
+    first, second = check.floats(**boxes)
+    for name, array in zip(boxes, (first, second), strict=True):
+        check.shape(name, array, (..., 5), FORMAT)
+    name, other = boxes
+    check.broadcastable(other, second, first.shape, f"`{name}`")
+    mask = check.where(where, broadcast_shape(first[..., 0], second[..., 0]))
+    if mask is not None:
+        first, second = hide(mask[..., None], first, second)
+    return first, second, mask
+
+
+def pair_of(first: Columns, second: Columns) -> Pair:
+    """The pair from the columns cx, cy, w, h, radians of both."""
+    (x, y, w, h, turn), (X, Y, W, H, target_turn) = first, second
+    across, up = rotated(x - X, y - Y, jnp.cos(target_turn), -jnp.sin(target_turn))
+    return Pair(across, up, w, h, W, H, *_cosine_and_sine(turn, target_turn))
+
+
+def named_by_angle(pair: Pair) -> Pair:
+    """The pair with the first turned by at most an eighth of a circle."""
+    return _exchanged(pair, jnp.abs(pair.sine) > jnp.abs(pair.cosine))
+
+
+def named_by_length(pair: Pair) -> Pair:
+    """The pair with the longer sides of both as widths."""
+    pair = _exchanged(pair, pair.target_height > pair.target_width)
+    higher = pair.height > pair.width
+    return pair._replace(
+        width=jnp.where(higher, pair.height, pair.width),
+        height=jnp.where(higher, pair.width, pair.height),
+        cosine=jnp.where(higher, -pair.sine, pair.cosine),
+        sine=jnp.where(higher, pair.cosine, pair.sine),
+    )
+
+
+def _exchanged(pair: Pair, where: Array) -> Pair:
+    """The second turned by a quarter with its sides exchanged, which is the same box."""
+    return Pair(
+        across=jnp.where(where, pair.up, pair.across),
+        up=jnp.where(where, -pair.across, pair.up),
+        width=pair.width,
+        height=pair.height,
+        target_width=jnp.where(where, pair.target_height, pair.target_width),
+        target_height=jnp.where(where, pair.target_width, pair.target_height),
+        cosine=jnp.where(where, pair.sine, pair.cosine),
+        sine=jnp.where(where, -pair.cosine, pair.sine),
+    )
+
+
+def _cosine_and_sine(turn: Array, target_turn: Array) -> tuple[Array, Array]:
+    """Of the difference, without its rounding: slivers see it."""
+    between, lost = turn - target_turn, lax.stop_gradient(difference(turn, target_turn)[1])
+    cosine, sine = jnp.cos(between), jnp.sin(between)
+    return cosine - lost * sine, sine + lost * cosine
+
+
+def rotated(x: Array, y: Array, cosine: Array, sine: Array) -> tuple[Array, Array]:
+    """The vector (x, y) turned from x towards y."""
+    return cosine * x - sine * y, sine * x + cosine * y
+
+
+def length(x: Array, y: Array) -> Array:
+    """sqrt(x^2 + y^2), with derivative 0 at the origin."""
+    return polar(x, y)[0]
+
+
+@jax.custom_jvp
+def polar(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Length, cosine and sine of a vector; all 0 at the origin, and their derivatives."""
+    unit = inverse_power_of_two(jnp.maximum(jnp.abs(x), jnp.abs(y)))
+    x, y = x * unit, y * unit
+    root = jnp.sqrt(jnp.where(unit == 0, jnp.ones_like(x), jnp.square(x) + jnp.square(y)))
+    return jnp.where(unit == 0, x, root * inverse_power_of_two(unit)), x / root, y / root
+
+
+@polar.defjvp
+def _polar_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
+    """Along the vector, and across it: apart, neither is a small difference of large numbers."""
+    size, cosine, sine = polar(*primals)
+    dx, dy = tangents
+    turn = ratio(cosine * dy - sine * dx, size)
+    return (size, cosine, sine), (cosine * dx + sine * dy, -sine * turn, cosine * turn)
+
+
+def term(of_columns: Callable[[Columns, Columns], Array]) -> Callable[[Array, Array], Array]:
+    """A function of columns as one of boxes `[..., 5]`, differentiated column by column."""
+
+    @jax.custom_jvp
+    def of_boxes(first: Array, second: Array) -> Array:
+        return of_columns(columns_of(first), columns_of(second))
+
+    @partial(of_boxes.defjvp, symbolic_zeros=True)
+    def of_boxes_jvp(
+        primals: tuple[Array, Array], tangents: tuple[Any, Any]
+    ) -> tuple[Array, Array]:
+        shape = broadcast_shape(*(primal[..., 0] for primal in primals))
+        columns = [columns_of(jnp.broadcast_to(primal, (*shape, 5))) for primal in primals]
+        value, pull = jax.vjp(of_columns, *columns)
+        products = [
+            jnp.sum(boxes_from(gradient) * tangent, -1)
+            for gradient, tangent in zip(pull(jnp.ones_like(value)), tangents, strict=True)
+            if not isinstance(tangent, SymbolicZero)
+        ]
+        return value, sum(products[1:], products[0])
+
+    return jax.jit(of_boxes)
+
+
+def columns_of(boxes: Array) -> Columns:
+    return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3], boxes[..., 4]
+
+
+def boxes_from(columns: Columns) -> Array:
+    """Columns put together by selection, which is one pass."""
+    shape = (*columns[0].shape, 5)
+    place = lax.broadcasted_iota(jnp.int32, shape, len(shape) - 1)
+    boxes = jnp.broadcast_to(columns[0][..., None], shape)
+    for index, column in enumerate(columns[1:], 1):
+        boxes = jnp.where(place == index, column[..., None], boxes)
+    return boxes

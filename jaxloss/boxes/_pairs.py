@@ -1,0 +1,338 @@
+"""Pairs of boxes as two axes, and the overlap terms of the IoU family.
+
+A term is a function of the two axes of a pair; `term` makes it one of boxes `[..., 4]`. What is
+public of them is in `terms`, `losses` and `overlap`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments, broadcast_shape, hide
+from jaxloss._numerics import (
+    inverse_power_of_two,
+    inverse_root_of_power_of_two,
+    larger,
+    logarithm,
+    relu,
+    smaller,
+)
+
+Columns = tuple[Array, Array, Array, Array]
+
+
+class Axis(NamedTuple):
+    """One axis of a pair of boxes, as lengths.
+
+    Attributes:
+      prediction, target: signed sides, negative where inverted.
+      shared: side of the intersection, 0 where apart.
+      enclosing: side of the smallest box around all four corners of both.
+      low, high: signed differences of the edges, prediction minus target.
+    """
+
+    prediction: Array
+    target: Array
+    shared: Array
+    enclosing: Array
+    low: Array
+    high: Array
+
+
+def axis_of(low: Array, high: Array, target_low: Array, target_high: Array) -> Axis:
+    """The axis of a pair from the edges of both boxes."""
+    highest = larger(larger(low, high), larger(target_low, target_high))
+    lowest = smaller(smaller(low, high), smaller(target_low, target_high))
+    return Axis(
+        prediction=high - low,
+        target=target_high - target_low,
+        shared=relu(smaller(high, target_high) - larger(low, target_low)),
+        enclosing=highest - lowest,
+        low=low - target_low,
+        high=high - target_high,
+    )
+
+
+def relative(axis: Axis, unit: Array) -> Axis:
+    """`axis` times a power of two, with inverted sides 0.
+
+    The unit is 0 where both boxes are one and the same point; there all sides are 1, which drop out
+    of every ratio of areas: the limit of both boxes thickened equally.
+    """
+    point = (unit == 0).astype(unit.dtype)
+    return Axis(
+        prediction=relu(axis.prediction) * unit + point,
+        target=relu(axis.target) * unit + point,
+        shared=axis.shared * unit + point,
+        enclosing=axis.enclosing * unit + point,
+        low=axis.low * unit,
+        high=axis.high * unit,
+    )
+
+
+def term(of_axes: Callable[..., Array]) -> Callable[..., Array]:
+    """A term of two axes as a function of predictions and targets `[..., 4]`.
+
+    Parameters of the term come after the boxes, and broadcast to `[...]`. Its derivative is that of
+    `of_axes`, taken column by column: a gradient written as one select over the columns is a single
+    pass, where autodiff's padded columns are four.
+    """
+
+    def of_columns(prediction: Columns, target: Columns, *parameters: Array) -> Array:
+        (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
+        return of_axes(axis_of(x1, x2, X1, X2), axis_of(y1, y2, Y1, Y2), *parameters)
+
+    @jax.custom_jvp
+    def of_boxes(predictions: Array, targets: Array, *parameters: Array) -> Array:
+        return _rounded(of_columns(_columns(predictions), _columns(targets), *parameters))
+
+    def of_boxes_jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+        shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
+        columns = [_columns(jnp.broadcast_to(primal, (*shape, 4))) for primal in primals[:2]]
+        parameters = [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
+        value, pull = jax.vjp(of_columns, *columns, *parameters)
+        slopes = pull(jnp.ones_like(value))
+        products = [
+            jnp.sum(_from_columns(slope) * tangent, -1) if place < 2 else slope * tangent
+            for place, (slope, tangent) in enumerate(zip(slopes, tangents, strict=True))
+            if not isinstance(tangent, SymbolicZero)
+        ]
+        return _rounded(value), sum(products[1:], products[0])
+
+    of_boxes.defjvp(of_boxes_jvp, symbolic_zeros=True)
+    return jax.jit(of_boxes)
+
+
+def _columns(boxes: Array) -> Columns:
+    return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
+
+
+def _from_columns(columns: Columns) -> Array:
+    """Columns put together by selection, as one pass; stacked or padded they would be several.
+
+    The columns of a TPU's boxes lie one after the other, those of others alternate: a selection
+    that does not follow them costs a copy.
+    """
+    boxes: Array = lax.platform_dependent(
+        *columns, tpu=partial(_selected, axis=0), default=partial(_selected, axis=-1)
+    )
+    return boxes
+
+
+def _selected(*columns: Array, axis: int) -> Array:
+    first, second, third, fourth = (jnp.expand_dims(column, axis) for column in columns)
+    shape = [1] * first.ndim
+    shape[axis] = 4
+    place = lax.broadcasted_iota(jnp.int32, shape, axis % first.ndim)
+    lower = jnp.where(place == 0, first, second)
+    upper = jnp.where(place == 2, third, fourth)
+    return jnp.moveaxis(jnp.where(place < 2, lower, upper), axis, -1)
+
+
+def _rounded(values: Array) -> Array:
+    """`values`, kept from being fused into a reduction that XLA's CPU kernels make slow."""
+    information = np.finfo(values.dtype)
+    return lax.reduce_precision(values, information.nexp, information.nmant)
+
+
+@term
+def shared_fraction(x: Axis, y: Axis) -> Array:
+    """IoU, relatively accurate near 0 and exactly 1 where nothing is unshared."""
+    return _fractions(_areas(*_enclosed(x, y)))[0]
+
+
+@term
+def unshared_fraction(x: Axis, y: Axis) -> Array:
+    """1 - IoU to the last digit, from edge differences: nothing cancels in converged boxes."""
+    return _fractions(_areas(*_enclosed(x, y)))[1]
+
+
+@term
+def inner_shared_fraction(x: Axis, y: Axis, ratio: Array) -> Array:
+    """IoU of the boxes whose sides are `ratio` times as long, around the same centres."""
+    return _fractions(_areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[0]
+
+
+@term
+def inner_unshared_fraction(x: Axis, y: Axis, ratio: Array) -> Array:
+    """1 - IoU of the boxes whose sides are `ratio` times as long, around the same centres."""
+    return _fractions(_areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[1]
+
+
+@term
+def negative_log_fraction(x: Axis, y: Axis) -> Array:
+    """-ln IoU, at most 100: of the gap where boxes are close, else by logarithms of lengths.
+
+    The overlap of slivers is below the smallest number long before its logarithm reaches 100.
+    """
+    units, apart = _balanced_units(x, y)
+    areas = _areas(relative(x, units[0]), relative(y, units[1]))
+    close, one = areas.shared > areas.unshared, jnp.ones_like(areas.shared)
+    _, gap = _fractions(areas)
+    near = -jnp.log1p(-jnp.where(close, gap, 0 * one))
+    far = jnp.log(jnp.where(close | apart, one, areas.prediction + areas.target - areas.shared))
+    for side, unit in zip((x, y), units, strict=True):
+        known = close | apart | (unit == 0)
+        far -= logarithm(jnp.where(known, one, side.shared), jnp.where(known, one, unit))
+    loss = near + far
+    return jnp.where(apart | (loss >= 100), 100 * one, loss)
+
+
+@term
+def empty_fraction(x: Axis, y: Axis) -> Array:
+    """(C - U) / C: how much of the enclosing box neither box covers."""
+    x, y = _enclosed(x, y)
+    return _empty_fraction(x.enclosing * y.enclosing, _areas(x, y))
+
+
+def _inner(axis: Axis, ratio: Array) -> Axis:
+    """The axis of the boxes whose sides are `ratio` times as long, but for what encloses them.
+
+    What they share is the least of both sides and of the two distances between edges that face
+    each other, each from the smaller box, where less is lost.
+    """
+    moved = 0.5 * (1 - ratio) * (axis.low + axis.high)
+    low, high = moved + ratio * axis.low, moved + ratio * axis.high
+    w, W = ratio * axis.prediction, ratio * axis.target
+    small = jnp.abs(w) < jnp.abs(W)
+    below = jnp.where(small, w + low, W + high)
+    above = jnp.where(small, w - high, W - low)
+    shared = relu(smaller(smaller(w, W), smaller(below, above)))
+    return Axis(w, W, shared, axis.enclosing, low, high)
+
+
+def _enclosed(x: Axis, y: Axis) -> tuple[Axis, Axis]:
+    """Both axes relative to their enclosing sides, which are in [1, 2)."""
+    return (
+        relative(x, inverse_power_of_two(x.enclosing)),
+        relative(y, inverse_power_of_two(y.enclosing)),
+    )
+
+
+def _balanced_units(x: Axis, y: Axis) -> tuple[tuple[Array, Array], Array]:
+    """Powers of two by which the larger of overlapping boxes has an area of order 1.
+
+    They keep second derivatives in range even for slivers that cross. Also whether boxes are apart.
+    """
+    relative_x, relative_y = _enclosed(*lax.stop_gradient((x, y)))
+    areas = _areas(relative_x, relative_y)
+    balance = inverse_root_of_power_of_two(jnp.maximum(areas.prediction, areas.target))
+    apart = (jnp.minimum(relative_x.shared, relative_y.shared) <= 0) | (balance == 0)
+    balance = jnp.where(apart, jnp.ones_like(balance), balance)
+    across, up = inverse_power_of_two(x.enclosing), inverse_power_of_two(y.enclosing)
+    return (across * balance, up * balance), apart
+
+
+class Areas(NamedTuple):
+    """Areas of two boxes, of what both cover, and of what only one does.
+
+    The last is a constant under differentiation: it is 0 and has kinks where boxes converge. It
+    makes values exact, and derivatives go through the others.
+    """
+
+    prediction: Array
+    target: Array
+    shared: Array
+    unshared: Array
+    corners: Array
+
+
+def _areas(x: Axis, y: Axis) -> Areas:
+    (across, target_across), (up, target_up) = _overhangs(x), _overhangs(y)
+    return Areas(
+        prediction=x.prediction * y.prediction,
+        target=x.target * y.target,
+        shared=x.shared * y.shared,
+        unshared=lax.stop_gradient(
+            across * y.prediction + target_across * y.target + x.shared * (up + target_up)
+        ),
+        corners=lax.stop_gradient(across * target_up + target_across * up),
+    )
+
+
+def _overhangs(axis: Axis) -> tuple[Array, Array]:
+    """How far overlapping boxes stick out of each other: the prediction, and the target."""
+    zero = jnp.zeros_like(axis.low)
+    return (
+        jnp.maximum(-axis.low, zero) + jnp.maximum(axis.high, zero),
+        jnp.maximum(axis.low, zero) + jnp.maximum(-axis.high, zero),
+    )
+
+
+@jax.custom_jvp
+def _fractions(areas: Areas) -> tuple[Array, Array]:
+    """IoU and 1 - IoU, both to the last digit."""
+    apart = areas.shared <= 0
+    union = jnp.where(apart, jnp.ones_like(areas.shared), areas.shared + areas.unshared)
+    gap = areas.unshared / union
+    return areas.shared / union, jnp.where(apart, jnp.ones_like(gap), gap)
+
+
+@_fractions.defjvp
+def _fractions_jvp(
+    primals: tuple[Areas], tangents: tuple[Areas]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    (areas,), (change,) = primals, tangents
+    iou, gap = _fractions(areas)
+    union = areas.prediction + areas.target - areas.shared
+    union = jnp.where(areas.shared <= 0, jnp.ones_like(union), union)
+    scale = inverse_power_of_two(union)
+    growth = (1 + iou) * change.shared - iou * (change.prediction + change.target)
+    slope = (growth * scale) / (union * scale)
+    return (iou, gap), (slope, -slope)
+
+
+@jax.custom_jvp
+def _empty_fraction(enclosing: Array, areas: Areas) -> Array:
+    """(C - U) / C for C of order 1: where boxes overlap, from the corners that neither reaches."""
+    between = enclosing - (areas.prediction + areas.target)
+    return jnp.where(areas.shared <= 0, between, areas.corners) / enclosing
+
+
+@_empty_fraction.defjvp
+def _empty_fraction_jvp(
+    primals: tuple[Array, Areas], tangents: tuple[Array, Areas]
+) -> tuple[Array, Array]:
+    enclosing, areas = primals
+    empty = _empty_fraction(enclosing, areas)
+    change = tangents[1]
+    covered = change.prediction + change.target - change.shared
+    return empty, ((1 - empty) * tangents[0] - covered) / enclosing
+
+
+def boxes_of(
+    check: Arguments, where: ArrayLike | None = None, **boxes: ArrayLike
+) -> tuple[Array, Array, Array | None]:
+    """Two arrays of boxes `[..., 4]` that broadcast, 0 where masked, and the mask `[...]`."""
+    first, second = check.floats(**boxes)
+    for name, array in zip(boxes, (first, second), strict=True):
+        check.shape(
+            name,
+            array,
+            (..., 4),
+            "boxes as x1, y1, x2, y2; convert other formats with `jaxloss.boxes.convert`",
+        )
+    name, other = boxes
+    check.broadcastable(other, second, first.shape, f"`{name}`")
+    mask = check.where(where, broadcast_shape(first[..., 0], second[..., 0]))
+    if mask is not None:
+        first, second = hide(mask[..., None], first, second)
+    return first, second, mask
+
+
+def pair_of(check: Arguments, predictions: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
+    """Predictions and targets `[..., 4]` of a term, which has no mask."""
+    return boxes_of(check, predictions=predictions, targets=targets)[:2]
+
+
+def like(predictions: Array, targets: Array) -> Any:
+    """What hyperparameters of a pair broadcast against: shape and dtype of the result."""
+    shape = broadcast_shape(predictions[..., 0], targets[..., 0])
+    return jax.ShapeDtypeStruct(shape, predictions.dtype)
