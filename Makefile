@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test zoo thorough bench peers lint docs doctest smoke notebooks clean
+.PHONY: demo test zoo thorough bench box-regression peers lint docs doctest smoke notebooks clean
 
 demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
 	$(BIN)/python notebooks/tree_detection.py $(ARGS)
@@ -23,6 +23,9 @@ bench: .venv/.bench  ## print the tables of the README: speed, precision, what o
 	$(BIN)/python -m bench.precision
 	$(BIN)/python -m bench.differences
 
+box-regression: .venv/.demo  ## move boxes down the losses of the IoU family, as two papers do
+	$(BIN)/python -m bench.box_regression $(ARGS)
+
 peers: .venv/.peers .venv/.test  ## compare values and gradients with PyTorch's libraries
 	$(BIN)/python -m pytest bench/peers -W ignore
 
@@ -41,7 +44,7 @@ smoke: .venv/.demo .venv/.dev .venv/.test  ## run the notebooks from end to end 
 	notebooks/smoke
 
 notebooks: .venv/.demo .venv/.dev  ## execute the notebooks and write their pictures into them
-	cd notebooks && ../$(BIN)/jupytext --to ipynb --execute tree_detection.py
+	cd notebooks && ../$(BIN)/jupytext --to ipynb --execute tree_detection.py box_regression.py
 
 clean:
 	rm -rf .venv output site

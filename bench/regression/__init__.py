@@ -1,0 +1,1 @@
+"""Boxes that descend a loss: the simulations by which the IoU family is compared in its papers."""
