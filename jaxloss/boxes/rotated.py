@@ -203,7 +203,7 @@ def rotated_iou(a: ArrayLike, b: ArrayLike) -> Array:
       negative side counts as 0. The gradient is 0 where the boxes do not overlap, and the mean of
       both sides' at edges and angles that coincide, so that it is 0 up to rounding at identical
       boxes. Any finite angle is right; (w, h, r) and (h, w, r + pi / 2) are the same box up to
-      rounding. The second derivatives of boxes with sides below 1e-17 may leave the range of
+      rounding. The second derivatives of boxes with sides below 1e-14 may leave the range of
       float32.
 
     Differences:

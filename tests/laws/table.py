@@ -8,6 +8,8 @@ from tests.registry import ROWS, Kind, Row
 
 LOSSES = {Kind.ELEMENTWISE, Kind.CLASS, Kind.BOX, Kind.REGION, Kind.PAIRWISE, Kind.COMPOSITE}
 EVERY = set(Kind)
+# Where a law costs much to compile, one function in so many runs outside of thorough runs.
+COSTLY = 6
 
 LAWS = {
     "shape": EVERY,
@@ -27,20 +29,33 @@ LAWS = {
 }
 
 
-def held(law: str, *, every_setting: bool = False) -> pytest.MarkDecorator:
+def held(law: str, *, every_setting: bool = False, sample: int = 1) -> pytest.MarkDecorator:
     """Parametrises a test with `row` and `setting` over the functions held to `law`.
 
-    Settings after the first are left to thorough runs.
+    Settings after the first are left to thorough runs; where a law costs much, so are all
+    functions but one in `sample` of a kind.
     """
-    return pytest.mark.parametrize(("row", "setting"), list(_parameters(law, every_setting)))
+    return pytest.mark.parametrize(
+        ("row", "setting"), list(_parameters(law, every_setting, sample))
+    )
 
 
-def _parameters(law: str, every_setting: bool) -> Iterator[object]:
+def sampled(law: str, sample: int) -> set[str]:
+    """One function in `sample` of each kind, others for each law."""
+    chosen = set()
+    for kind in Kind:
+        names = sorted(row.name for row in rows_of(law) if row.kind is kind)
+        chosen |= set(names[len(law) % sample :: sample] or names[:1])
+    return chosen
+
+
+def _parameters(law: str, every_setting: bool, sample: int) -> Iterator[object]:
+    chosen = sampled(law, sample)
     for row in rows_of(law):
         for index, setting in enumerate(row.settings if every_setting else row.settings[:1]):
             marks = [pytest.mark.xdist_group(row.name)]
             name = f"{row.name}-{index}" if index else row.name
-            if index:
+            if index or row.name not in chosen:
                 marks.append(pytest.mark.thorough)
             yield pytest.param(row, setting, id=name, marks=marks)
 

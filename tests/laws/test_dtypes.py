@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.laws.programs import first, floats
-from tests.laws.table import held
+from tests.laws.table import COSTLY, held
 
 
-@held("dtypes")
+@held("dtypes", sample=3)
 @pytest.mark.parametrize(
     "dtype", ["float32", "bfloat16", pytest.param("float16", marks=pytest.mark.thorough)]
 )
@@ -21,7 +21,7 @@ def test_small_floats_are_computed_in_float32(row, setting, dtype):
         assert gradient.dtype == arrays[name].dtype, name
 
 
-@held("dtypes")
+@held("dtypes", sample=COSTLY)
 def test_float64_stays_float64(row, setting):
     with jax.enable_x64(True):
         found = first(row, setting)(row.cast(np.float64))

@@ -6,10 +6,10 @@ import numpy as np
 from jax import export
 
 from tests.laws.programs import first
-from tests.laws.table import held
+from tests.laws.table import COSTLY, held
 
 
-@held("export")
+@held("export", sample=COSTLY)
 def test_export_with_a_symbolic_batch_and_back(row, setting):
     arrays = row.cast(np.float32)
     (batch,) = export.symbolic_shape("batch")

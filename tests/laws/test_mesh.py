@@ -10,7 +10,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from tests.laws.programs import first, on_host, value
-from tests.laws.table import held
+from tests.laws.table import COSTLY, held
 
 TYPES = [
     pytest.param(AxisType.Explicit, id="explicit"),
@@ -18,7 +18,7 @@ TYPES = [
 ]
 
 
-@held("mesh")
+@held("mesh", sample=COSTLY)
 @pytest.mark.parametrize("axes", TYPES)
 def test_a_sharded_batch_needs_no_communication(row, setting, axes):
     mesh = jax.make_mesh((8,), ("batch",), axis_types=(axes,))
@@ -27,7 +27,7 @@ def test_a_sharded_batch_needs_no_communication(row, setting, axes):
     assert not re.findall(r" (all-gather|all-to-all|collective-permute)", compiled)
 
 
-@held("mesh")
+@held("mesh", sample=COSTLY)
 @pytest.mark.parametrize("axes", TYPES)
 def test_sharded_classes_need_only_all_reduces(row, setting, axes):
     if not row.class_axis:
@@ -43,7 +43,7 @@ def test_sharded_classes_need_only_all_reduces(row, setting, axes):
     assert not re.findall(r" (all-gather|all-to-all|collective-permute)", compiled)
 
 
-@held("mesh")
+@held("mesh", sample=COSTLY)
 def test_inside_shard_map(row, setting):
     arrays = row.cast(np.float32)
     mesh = jax.make_mesh((8,), ("batch",))

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.laws.programs import first, floats, split, tangent, value, wave, waves
-from tests.laws.table import held, rows_of
+from tests.laws.table import COSTLY, held, rows_of
 
 close = {"rtol": 2e-6, "atol": 1e-6}
 
 
-@held("jit", every_setting=True)
+@held("jit", every_setting=True, sample=COSTLY)
 def test_jit_and_eager_agree(row, setting):
     arrays = row.cast(np.float32)
     jitted, eager = first(row, setting)(arrays).value, row.batched(**setting)(**arrays)
@@ -20,7 +20,7 @@ def test_jit_and_eager_agree(row, setting):
     chex.assert_trees_all_close(jitted, eager, rtol=2e-6, atol=1e-6 * size)
 
 
-@held("vmap")
+@held("vmap", sample=COSTLY)
 def test_vmap_is_a_loop_over_every_argument_and_over_one(row, setting):
     arrays, function = row.cast(np.float32), value(row, setting)
     every = [{name: np.roll(a, k, axis=0) for name, a in arrays.items()} for k in (0, 1, 3)]
@@ -38,9 +38,14 @@ def test_vmap_is_a_loop_over_every_argument_and_over_one(row, setting):
 
 
 HYPERPARAMETERS = [
-    pytest.param(row, name, id=f"{row.name}-{name}", marks=pytest.mark.xdist_group(row.name))
+    pytest.param(
+        row,
+        name,
+        id=f"{row.name}-{name}",
+        marks=[pytest.mark.xdist_group(row.name), *([pytest.mark.thorough] if number else [])],
+    )
     for row in rows_of("vmap")
-    for name in row.hyperparameters
+    for number, name in enumerate(row.hyperparameters)
 ]
 
 
@@ -65,7 +70,7 @@ def test_hyperparameters_may_be_traced_mapped_and_differentiated(row, name):
     chex.assert_tree_all_finite(slopes)
 
 
-@held("gradient", every_setting=True)
+@held("gradient", every_setting=True, sample=2)
 def test_derivatives_are_the_finite_difference(row, setting):
     """Central differences in float64; chex's check would replace every stop_gradient by ones."""
     with jax.enable_x64(True):

@@ -41,7 +41,7 @@ def edge_pairs(count: int = 20_000, smallest: float = 1e-17) -> Arrays:
 
 
 def similarity_pairs() -> Arrays:
-    return dict(zip(("a", "b"), edge_pairs().values(), strict=True))
+    return dict(zip(("a", "b"), edge_pairs(smallest=1e-14).values(), strict=True))
 
 
 PREDICTIONS = rotated_boxes(8, 5, seed=1)
@@ -65,7 +65,7 @@ ROWS = [
         differentiable=("a", "b"),
         zoo=similarity_pairs,
     ),
-    loss(name="rotated_iou_loss"),
+    loss(name="rotated_iou_loss", zoo=partial(edge_pairs, smallest=1e-14)),
     Row(
         name="boxes.rotated_corners",
         kind=Kind.GEOMETRY,
