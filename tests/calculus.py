@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 
 def differences(function, x, step=1e-5):
@@ -52,3 +53,9 @@ def assert_total(function, x, order=2):
         derivatives.append(lambda x, f=derivatives[-1]: jax.jvp(f, (x,), (tangent,))[1])
     for found in jax.jit(lambda x: [f(x) for f in derivatives])(x):
         assert np.isfinite(found).all()
+
+
+def few(*values, first=3):
+    """Parameters of which the first few run, and the others in thorough runs."""
+    late = (pytest.param(value, marks=pytest.mark.thorough) for value in values[first:])
+    return [*values[:first], *late]

@@ -9,7 +9,7 @@ from tests.laws.programs import first, floats
 from tests.laws.table import COSTLY, held
 
 
-@held("dtypes", sample=3)
+@held("dtypes", sample=COSTLY)
 @pytest.mark.parametrize(
     "dtype", ["float32", "bfloat16", pytest.param("float16", marks=pytest.mark.thorough)]
 )

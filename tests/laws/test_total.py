@@ -14,7 +14,7 @@ from tests.laws.table import held
 SMALL = ("bfloat16", "float16")
 
 
-@held("total", every_setting=True)
+@held("total", every_setting=True, sample=3)
 def test_finite_where_representable(row, setting):
     """In float32, over edges of which the numbers of every dtype are near."""
     arrays = _edges(row)

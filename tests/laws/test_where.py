@@ -13,7 +13,7 @@ close = {"rtol": 2e-6, "atol": 1e-6}
 KEPT = np.array([True, False, True, True, False, False, True, False])
 
 
-@held("where", every_setting=True)
+@held("where", every_setting=True, sample=2)
 def test_masking_a_row_is_slicing_it_away(row, setting):
     if not row.takes_where or row.padded:
         return
@@ -26,7 +26,7 @@ def test_masking_a_row_is_slicing_it_away(row, setting):
         chex.assert_trees_all_close(leaf[KEPT], wanted, **close)
 
 
-@held("where", every_setting=True)
+@held("where", every_setting=True, sample=2)
 def test_masking_a_row_leaves_no_gradient_in_it_and_the_others_theirs(row, setting):
     if not row.takes_where or row.padded:
         return
