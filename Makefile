@@ -11,9 +11,9 @@ demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
 test: .venv/.test  ## the laws over every function, and each room's own tests
 	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup $(ARGS)
 
-zoo: .venv/.test  ## the edge inputs that `test` leaves out, and optax's tests with our losses in them
-	$(BIN)/python -m pytest tests/laws/test_total.py tests/test_optax_suite.py \
-		--numprocesses auto --dist loadgroup --thorough -m thorough $(ARGS)
+zoo: .venv/.test  ## edge inputs for every function, in every dtype, that `test` leaves out
+	$(BIN)/python -m pytest tests/laws/test_total.py --numprocesses auto --dist loadgroup \
+		--thorough -m thorough $(ARGS)
 
 thorough: .venv/.test  ## what `test` leaves out: every setting and every dtype of every law
 	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup --thorough -m thorough $(ARGS)
