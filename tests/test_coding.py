@@ -131,3 +131,15 @@ def test_refused_weights_name_what_fits():
         boxes.decode_deltas(jnp.zeros((5, 4)), jnp.zeros((5, 4)), weights=(1.0, 2.0, 3.0))
     with pytest.raises(ValueError, match=r"`encode_distances`: `points` has shape \(5, 4\)"):
         boxes.encode_distances(jnp.zeros((5, 4)), jnp.zeros((5, 4)))
+
+
+def test_tblr_is_the_formula_and_comes_back():
+    box, anchor = (random_boxes(9, seed=seed) for seed in (1, 2))
+    (x1, y1, x2, y2), (X1, Y1, X2, Y2) = box.T, anchor.T
+    x, y, w, h = (X1 + X2) / 2, (Y1 + Y2) / 2, X2 - X1, Y2 - Y1
+    expected = np.stack([(y - y1) / h, (y2 - y) / h, (x - x1) / w, (x2 - x) / w], -1) / 2.5
+    with jax.enable_x64(True):
+        found = boxes.encode_tblr(box, anchor, normalizer=2.5)
+        back = boxes.decode_tblr(found, anchor, normalizer=2.5)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(back, box, rtol=1e-12)

@@ -8,8 +8,10 @@ from jaxloss.boxes.anchors import ssd_anchors as ssd_anchors
 from jaxloss.boxes.coding import decode_deltas as decode_deltas
 from jaxloss.boxes.coding import decode_distances as decode_distances
 from jaxloss.boxes.coding import decode_distribution as decode_distribution
+from jaxloss.boxes.coding import decode_tblr as decode_tblr
 from jaxloss.boxes.coding import encode_deltas as encode_deltas
 from jaxloss.boxes.coding import encode_distances as encode_distances
+from jaxloss.boxes.coding import encode_tblr as encode_tblr
 from jaxloss.boxes.formats import area as area
 from jaxloss.boxes.formats import clip as clip
 from jaxloss.boxes.formats import convert as convert

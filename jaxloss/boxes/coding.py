@@ -124,6 +124,95 @@ def decode_deltas(
     return jnp.concatenate([center - half, center + half], axis=-1)
 
 
+def encode_tblr(boxes: ArrayLike, anchors: ArrayLike, *, normalizer: ArrayLike = 4.0) -> Array:
+    """Boxes as distances of their top, bottom, left and right edge from the centre of an anchor.
+
+    Formula:
+      With `x_a, y_a, w_a, h_a` the anchor's centre and sides and `n` the `normalizer`:
+      `((y_a - y1) / h_a, (y2 - y_a) / h_a, (x_a - x1) / w_a, (x2 - x_a) / w_a) / n`.
+
+    Args:
+      boxes: `[..., 4]` as x1, y1, x2, y2, in any unit.
+      anchors: `[..., 4]`, the same unit and the rank of `boxes`, with dimensions equal or 1.
+      normalizer: `> 0`, a scalar that divides the four. May be traced.
+
+    Returns:
+      `[..., 4]` in (-inf, inf): top, bottom, left, right. Half of `1 / n` each for the anchor.
+
+    Edge cases:
+      An anchor with a side of 0 gives infinities or NaN: hide padded boxes before.
+
+    Differences:
+      mmdetection's `TBLRBBoxCoder` with `normalize_by_wh`, which is its default.
+
+    Raises:
+      TypeError: an argument is a list, or `boxes` are not floating point.
+      ValueError: the last dimensions are not 4, the others are neither equal nor 1, or `normalizer`
+        is not a scalar.
+
+    Reference:
+      Zhu, He, Savvides, "Feature Selective Anchor-Free Module for Single-Shot Object Detection",
+      2019, arXiv 1903.00621.
+
+    Example:
+      >>> anchors = jnp.array([[0.0, 0.0, 10.0, 20.0]])
+      >>> print(jaxloss.boxes.encode_tblr(jnp.array([[1.0, 2.0, 11.0, 42.0]]), anchors))
+      [[0.1  0.4  0.1  0.15]]
+    """
+    check = Arguments("encode_tblr")
+    boxes, anchors = _boxes(check, boxes=boxes, anchors=anchors)
+    center, sides = _center_and_sides(anchors)
+    low = _quotient(center - boxes[..., :2], sides)
+    high = _quotient(boxes[..., 2:] - center, sides)
+    edges = jnp.stack([low[..., 1], high[..., 1], low[..., 0], high[..., 0]], axis=-1)
+    return edges / check.scalar("normalizer", normalizer, edges)
+
+
+def decode_tblr(tblr: ArrayLike, anchors: ArrayLike, *, normalizer: ArrayLike = 4.0) -> Array:
+    """Boxes from the distances of their edges from an anchor's centre, inverse of `encode_tblr`.
+
+    Formula:
+      With `t, b, l, r` the normalized distances, `x_a, y_a, w_a, h_a` the anchor's centre and sides
+      and `n` the `normalizer`:
+      `(x_a - n l w_a, y_a - n t h_a, x_a + n r w_a, y_a + n b h_a)`.
+
+    Args:
+      tblr: `[..., 4]`: top, bottom, left, right.
+      anchors: `[..., 4]` as x1, y1, x2, y2, the rank of `tblr` with dimensions equal or 1.
+      normalizer: `> 0`, a scalar, that of `encode_tblr`. May be traced.
+
+    Returns:
+      `[..., 4]` as x1, y1, x2, y2 in the anchors' unit, ordered where `t + b` and `l + r` are
+      positive.
+
+    Edge cases:
+      Linear in the distances, which are not limited: nothing is exponentiated.
+
+    Differences:
+      mmdetection's `TBLRBBoxCoder` also cuts boxes to the image: `clip` does.
+
+    Raises:
+      TypeError: an argument is a list, or `tblr` are not floating point.
+      ValueError: the last dimensions are not 4, the others are neither equal nor 1, or `normalizer`
+        is not a scalar.
+
+    Reference:
+      Zhu, He, Savvides, "Feature Selective Anchor-Free Module for Single-Shot Object Detection",
+      2019, arXiv 1903.00621.
+
+    Example:
+      >>> anchors = jnp.array([[0.0, 0.0, 10.0, 20.0]])
+      >>> print(jaxloss.boxes.decode_tblr(jnp.array([[0.1, 0.4, 0.1, 0.15]]), anchors))
+      [[ 1.  2. 11. 42.]]
+    """
+    check = Arguments("decode_tblr")
+    tblr, anchors = _boxes(check, tblr=tblr, anchors=anchors)
+    center, sides = _center_and_sides(anchors)
+    sides = sides * check.scalar("normalizer", normalizer, tblr)
+    low, high = (jnp.stack([tblr[..., i], tblr[..., j]], axis=-1) for i, j in ((2, 0), (3, 1)))
+    return jnp.concatenate([center - low * sides, center + high * sides], axis=-1)
+
+
 def encode_distances(boxes: ArrayLike, points: ArrayLike) -> Array:
     """Boxes as the distances of points to their left, top, right and bottom edge.
 

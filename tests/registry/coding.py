@@ -47,6 +47,11 @@ def decode_zoo() -> Arrays:
     return {"deltas": first, "anchors": second}
 
 
+def tblr_zoo() -> Arrays:
+    zoo = decode_zoo()
+    return {"tblr": zoo["deltas"], "anchors": zoo["anchors"]}
+
+
 def distance_zoo() -> Arrays:
     first, second = pairs(edge_boxes(SIDES), edge_boxes(SIDES)[:, :2])
     return {"boxes": first, "points": second}
@@ -65,6 +70,24 @@ points = uniform(8, 5, 2, seed=5, high=90.0)
 weights = (10.0, 9.0, 5.0, 4.0)
 
 ROWS = [
+    row(
+        name="boxes.encode_tblr",
+        arrays=boxes_and_anchors,
+        result=(8, 5, 4),
+        settings=({}, {"normalizer": 1.7}),
+        hyperparameters={"normalizer": (1.0, 2.5, 4.0)},
+        differentiable=("boxes", "anchors"),
+        zoo=encode_zoo,
+    ),
+    row(
+        name="boxes.decode_tblr",
+        arrays={"tblr": normal(8, 5, 4, seed=3), "anchors": boxes(8, 5, seed=4, size=1.0)},
+        result=(8, 5, 4),
+        settings=({}, {"normalizer": 1.7}),
+        hyperparameters={"normalizer": (1.0, 2.5, 4.0)},
+        differentiable=("tblr", "anchors"),
+        zoo=tblr_zoo,
+    ),
     row(
         name="boxes.encode_deltas",
         arrays=boxes_and_anchors,
