@@ -30,13 +30,13 @@ def elementwise(loss: Callable[..., Array]) -> Callable[..., Array]:
 
     @jax.custom_jvp
     def function(*inputs: Array) -> Array:
-        return _settled(loss(*inputs))
+        return settled(loss(*inputs))
 
     def value_and_slopes(
         again: Callable[[Array], Array], first: Array, *others: Array
     ) -> tuple[Array, tuple[Array, ...]]:
         value, pull = jax.vjp(loss, again(first), *others)
-        return _settled(loss(first, *others)), pull(jnp.ones_like(value))
+        return settled(loss(first, *others)), pull(jnp.ones_like(value))
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         value, slopes = lax.platform_dependent(
@@ -55,7 +55,7 @@ def _unmerged(x: Array) -> Array:
     return jnp.maximum(x, np.finfo(x.dtype).min)
 
 
-def _settled(losses: Array) -> Array:
+def settled(losses: Array) -> Array:
     """`losses`, unchanged.
 
     XLA for CPUs hands arithmetic that ends in a sum to a library that does one operation at a

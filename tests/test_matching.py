@@ -84,7 +84,7 @@ def test_is_the_dense_form_bit_for_bit(force):
     matrices = compiled(jax.vmap(partial(dense, boxes.iou, anchors)))(box, where)
     assert found.indices.shape == (4, 8732)
     for image, s in enumerate(np.asarray(matrices)):
-        one = jax.tree.map(lambda leaf: leaf[image], found)  # noqa: B023
+        one = Matches(*[leaf[image] for leaf in found])
         assert_same(one, reference(s, force, negative_threshold=0.4))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from jaxloss import boxes
 from jaxloss.boxes import non_max_suppression
+from jaxloss.boxes.suppression import Selection
 from tests.registry._row import boxes as random_boxes
 from tests.registry._row import integers, uniform
 
@@ -142,7 +143,7 @@ def test_batches_and_thresholds_map():
     found = jax.jit(jax.vmap(over_images, (None, None, 0)))(box, score, thresholds)
     for t, threshold in enumerate(thresholds):
         for image in range(4):
-            one = jax.tree.map(lambda leaf: leaf[t, image], found)  # noqa: B023
+            one = Selection(*[leaf[t, image] for leaf in found])
             expected = reference(box[image], score[image], threshold)
             assert chosen(one) == expected[:90]
 

@@ -1,20 +1,13 @@
 """Two rotated boxes in the frame of the second: what all their losses start from."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.custom_derivatives import SymbolicZero
-from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide
 from jaxloss._numerics import difference, inverse_power_of_two, ratio
-
-Columns = tuple[Array, Array, Array, Array, Array]
-FORMAT = "rotated boxes as cx, cy, w, h, radians; corners become them by `rotated_from_corners`"
+from jaxloss.boxes._columns import Columns
 
 
 class Pair(NamedTuple):
@@ -34,21 +27,6 @@ class Pair(NamedTuple):
     target_height: Array
     cosine: Array
     sine: Array
-
-
-def boxes_of(
-    check: Arguments, where: ArrayLike | None = None, **boxes: ArrayLike
-) -> tuple[Array, Array, Array | None]:
-    """Two arrays of boxes `[..., 5]` that broadcast, 0 where masked, and the mask `[...]`."""
-    first, second = check.floats(**boxes)
-    for name, array in zip(boxes, (first, second), strict=True):
-        check.shape(name, array, (..., 5), FORMAT)
-    name, other = boxes
-    check.broadcastable(other, second, first.shape, f"`{name}`")
-    mask = check.where(where, broadcast_shape(first[..., 0], second[..., 0]))
-    if mask is not None:
-        first, second = hide(mask[..., None], first, second)
-    return first, second, mask
 
 
 def pair_of(first: Columns, second: Columns) -> Pair:
@@ -124,41 +102,3 @@ def _polar_jvp(
     dx, dy = tangents
     turn = ratio(cosine * dy - sine * dx, size)
     return (size, cosine, sine), (cosine * dx + sine * dy, -sine * turn, cosine * turn)
-
-
-def term(of_columns: Callable[[Columns, Columns], Array]) -> Callable[[Array, Array], Array]:
-    """A function of columns as one of boxes `[..., 5]`, differentiated column by column."""
-
-    @jax.custom_jvp
-    def of_boxes(first: Array, second: Array) -> Array:
-        return of_columns(columns_of(first), columns_of(second))
-
-    @partial(of_boxes.defjvp, symbolic_zeros=True)
-    def of_boxes_jvp(
-        primals: tuple[Array, Array], tangents: tuple[Any, Any]
-    ) -> tuple[Array, Array]:
-        shape = broadcast_shape(*(primal[..., 0] for primal in primals))
-        columns = [columns_of(jnp.broadcast_to(primal, (*shape, 5))) for primal in primals]
-        value, pull = jax.vjp(of_columns, *columns)
-        products = [
-            jnp.sum(boxes_from(gradient) * tangent, -1)
-            for gradient, tangent in zip(pull(jnp.ones_like(value)), tangents, strict=True)
-            if not isinstance(tangent, SymbolicZero)
-        ]
-        return value, sum(products[1:], products[0])
-
-    return jax.jit(of_boxes)
-
-
-def columns_of(boxes: Array) -> Columns:
-    return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3], boxes[..., 4]
-
-
-def boxes_from(columns: Columns) -> Array:
-    """Columns put together by selection, which is one pass."""
-    shape = (*columns[0].shape, 5)
-    place = lax.broadcasted_iota(jnp.int32, shape, len(shape) - 1)
-    boxes = jnp.broadcast_to(columns[0][..., None], shape)
-    for index, column in enumerate(columns[1:], 1):
-        boxes = jnp.where(place == index, column[..., None], boxes)
-    return boxes

@@ -5,17 +5,14 @@ public of them is in `terms`, `losses` and `overlap`.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
-from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide
+from jaxloss._arguments import Arguments, broadcast_shape
 from jaxloss._numerics import (
     inverse_power_of_two,
     inverse_root_of_power_of_two,
@@ -24,8 +21,7 @@ from jaxloss._numerics import (
     relu,
     smaller,
 )
-
-Columns = tuple[Array, Array, Array, Array]
+from jaxloss.boxes._columns import Columns, boxes_of, of_boxes
 
 
 class Axis(NamedTuple):
@@ -80,66 +76,15 @@ def relative(axis: Axis, unit: Array) -> Axis:
 def term(of_axes: Callable[..., Array]) -> Callable[..., Array]:
     """A term of two axes as a function of predictions and targets `[..., 4]`.
 
-    Parameters of the term come after the boxes, and broadcast to `[...]`. Its derivative is that of
-    `of_axes`, taken column by column: a gradient written as one select over the columns is a single
-    pass, where autodiff's padded columns are four.
+    Parameters of the term come after the boxes, and broadcast to `[...]`.
     """
 
+    @of_boxes
     def of_columns(prediction: Columns, target: Columns, *parameters: Array) -> Array:
         (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
         return of_axes(axis_of(x1, x2, X1, X2), axis_of(y1, y2, Y1, Y2), *parameters)
 
-    @jax.custom_jvp
-    def of_boxes(predictions: Array, targets: Array, *parameters: Array) -> Array:
-        return _rounded(of_columns(_columns(predictions), _columns(targets), *parameters))
-
-    def of_boxes_jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
-        shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
-        columns = [_columns(jnp.broadcast_to(primal, (*shape, 4))) for primal in primals[:2]]
-        parameters = [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
-        value, pull = jax.vjp(of_columns, *columns, *parameters)
-        slopes = pull(jnp.ones_like(value))
-        products = [
-            jnp.sum(_from_columns(slope) * tangent, -1) if place < 2 else slope * tangent
-            for place, (slope, tangent) in enumerate(zip(slopes, tangents, strict=True))
-            if not isinstance(tangent, SymbolicZero)
-        ]
-        return _rounded(value), sum(products[1:], products[0])
-
-    of_boxes.defjvp(of_boxes_jvp, symbolic_zeros=True)
-    return jax.jit(of_boxes)
-
-
-def _columns(boxes: Array) -> Columns:
-    return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
-
-
-def _from_columns(columns: Columns) -> Array:
-    """Columns put together by selection, as one pass; stacked or padded they would be several.
-
-    The columns of a TPU's boxes lie one after the other, those of others alternate: a selection
-    that does not follow them costs a copy.
-    """
-    boxes: Array = lax.platform_dependent(
-        *columns, tpu=partial(_selected, axis=0), default=partial(_selected, axis=-1)
-    )
-    return boxes
-
-
-def _selected(*columns: Array, axis: int) -> Array:
-    first, second, third, fourth = (jnp.expand_dims(column, axis) for column in columns)
-    shape = [1] * first.ndim
-    shape[axis] = 4
-    place = lax.broadcasted_iota(jnp.int32, shape, axis % first.ndim)
-    lower = jnp.where(place == 0, first, second)
-    upper = jnp.where(place == 2, third, fourth)
-    return jnp.moveaxis(jnp.where(place < 2, lower, upper), axis, -1)
-
-
-def _rounded(values: Array) -> Array:
-    """`values`, kept from being fused into a reduction that XLA's CPU kernels make slow."""
-    information = np.finfo(values.dtype)
-    return lax.reduce_precision(values, information.nexp, information.nmant)
+    return of_columns
 
 
 @term
@@ -305,26 +250,6 @@ def _empty_fraction_jvp(
     change = tangents[1]
     covered = change.prediction + change.target - change.shared
     return empty, ((1 - empty) * tangents[0] - covered) / enclosing
-
-
-def boxes_of(
-    check: Arguments, where: ArrayLike | None = None, **boxes: ArrayLike
-) -> tuple[Array, Array, Array | None]:
-    """Two arrays of boxes `[..., 4]` that broadcast, 0 where masked, and the mask `[...]`."""
-    first, second = check.floats(**boxes)
-    for name, array in zip(boxes, (first, second), strict=True):
-        check.shape(
-            name,
-            array,
-            (..., 4),
-            "boxes as x1, y1, x2, y2; convert other formats with `jaxloss.boxes.convert`",
-        )
-    name, other = boxes
-    check.broadcastable(other, second, first.shape, f"`{name}`")
-    mask = check.where(where, broadcast_shape(first[..., 0], second[..., 0]))
-    if mask is not None:
-        first, second = hide(mask[..., None], first, second)
-    return first, second, mask
 
 
 def pair_of(check: Arguments, predictions: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:

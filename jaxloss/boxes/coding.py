@@ -143,7 +143,8 @@ def encode_tblr(boxes: ArrayLike, anchors: ArrayLike, *, normalizer: ArrayLike =
       An anchor with a side of 0 gives infinities or NaN: hide padded boxes before.
 
     Differences:
-      mmdetection's `TBLRBBoxCoder` with `normalize_by_wh`, which is its default.
+      `encode_distances` has the order left, top, right, bottom, from any point and in pixels.
+      mmdetection's coder of this name has the normalizer 4, too.
 
     Raises:
       TypeError: an argument is a list, or `boxes` are not floating point.
@@ -189,7 +190,7 @@ def decode_tblr(tblr: ArrayLike, anchors: ArrayLike, *, normalizer: ArrayLike = 
       Linear in the distances, which are not limited: nothing is exponentiated.
 
     Differences:
-      mmdetection's `TBLRBBoxCoder` also cuts boxes to the image: `clip` does.
+      `decode_distances` has the order left, top, right, bottom, from any point and in pixels.
 
     Raises:
       TypeError: an argument is a list, or `tblr` are not floating point.

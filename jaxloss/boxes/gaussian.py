@@ -16,21 +16,13 @@ from jaxloss._numerics import (
     logarithm,
     ratio,
 )
-from jaxloss.boxes._frames import (
-    Columns,
-    Pair,
-    boxes_of,
-    length,
-    named_by_length,
-    pair_of,
-    rotated,
-    term,
-)
+from jaxloss.boxes._columns import Columns, boxes_of, of_boxes
+from jaxloss.boxes._frames import Pair, length, named_by_length, pair_of, rotated
 
 ENORMOUS = 1e30
 
 
-@term
+@of_boxes
 def wasserstein_distance(first: Columns, second: Columns) -> Array:
     """Distance of the Gaussians with deviations of half the sides; derivative 0 at 0.
 
@@ -72,7 +64,7 @@ def _leverage(pair: Pair) -> Array:
     return ratio((p + q) * pair.sine, p + length(p * pair.cosine, q * pair.sine))
 
 
-@term
+@of_boxes
 def logarithmic_divergence(first: Columns, second: Columns) -> Array:
     """ln(1 + D(first || second)), by a power of two where D is large; enormous where infinite.
 
@@ -95,7 +87,7 @@ def logarithmic_divergence(first: Columns, second: Columns) -> Array:
     return jnp.where(infinite, jnp.full_like(value, ENORMOUS), value)
 
 
-@term
+@of_boxes
 def overlap_of_products(first: Columns, second: Columns) -> Array:
     """KFIoU: a b / (a + b - a b), with the areas a and b over that of the sum of covariances."""
     pair = _gaussians(first, second)
@@ -107,7 +99,7 @@ def overlap_of_products(first: Columns, second: Columns) -> Array:
     return a * ratio(b, a + b * (1 - a))
 
 
-@term
+@of_boxes
 def bhattacharyya_distance(first: Columns, second: Columns) -> Array:
     """Of the Gaussians with deviations of sides over the root of 12; at most 100."""
     pair = _thickened(_gaussians(first, second))
@@ -265,7 +257,7 @@ def gwd_loss(
       0.6521
     """
     check = Arguments("gwd_loss")
-    p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
+    p, t, mask = boxes_of(check, where, columns=5, predictions=predictions, targets=targets)
     check.option("transform", transform, TRANSFORMS, "see `Formula`")
     distance = wasserstein_distance(p, t)
     offset = check.parameter("tau", tau, distance)
@@ -328,7 +320,7 @@ def kld_loss(
       0.2076
     """
     check = Arguments("kld_loss")
-    p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
+    p, t, mask = boxes_of(check, where, columns=5, predictions=predictions, targets=targets)
     check.option("direction", direction, DIRECTIONS, "the reference comes last")
     first, second = (t, p) if direction == "target||prediction" else (p, t)
     divergence = logarithmic_divergence(first, second)
@@ -387,7 +379,7 @@ def kfiou_loss(
       0.6871
     """
     check = Arguments("kfiou_loss")
-    p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
+    p, t, mask = boxes_of(check, where, columns=5, predictions=predictions, targets=targets)
     check.option("form", form, OVERLAP_FORMS, "see `Formula`")
     return keep(mask, OVERLAP_FORMS[form](overlap_of_products(p, t)))
 
@@ -444,7 +436,7 @@ def probiou_loss(
       0.3281
     """
     check = Arguments("probiou_loss")
-    p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
+    p, t, mask = boxes_of(check, where, columns=5, predictions=predictions, targets=targets)
     check.option("form", form, DISTANCE_FORMS, "see `Formula`")
     return keep(mask, DISTANCE_FORMS[form](bhattacharyya_distance(p, t)))
 

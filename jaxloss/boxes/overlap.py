@@ -7,8 +7,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
+from jaxloss.boxes._columns import boxes_of
 from jaxloss.boxes._pairs import (
-    boxes_of,
     empty_fraction,
     inner_shared_fraction,
     like,

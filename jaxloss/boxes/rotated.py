@@ -20,17 +20,8 @@ from jaxloss._numerics import (
     relu,
     smaller,
 )
-from jaxloss.boxes._frames import (
-    FORMAT,
-    Columns,
-    Pair,
-    boxes_of,
-    length,
-    named_by_angle,
-    pair_of,
-    rotated,
-    term,
-)
+from jaxloss.boxes._columns import ROTATED, Columns, boxes_of, of_boxes
+from jaxloss.boxes._frames import Pair, length, named_by_angle, pair_of, rotated
 
 Vector = tuple[Array, Array]
 
@@ -51,7 +42,7 @@ class Figure(NamedTuple):
     top: Array
 
 
-@term
+@of_boxes
 def shared_fraction(first: Columns, second: Columns) -> Array:
     """IoU, exactly 1 for identical boxes."""
     first, second = _longer_second(first, second)
@@ -224,7 +215,7 @@ def rotated_iou(a: ArrayLike, b: ArrayLike) -> Array:
       >>> print(np.round(jaxloss.boxes.rotated_iou(a, b), 4))
       0.5283
     """
-    first, second, _ = boxes_of(Arguments("rotated_iou"), a=a, b=b)
+    first, second, _ = boxes_of(Arguments("rotated_iou"), columns=5, a=a, b=b)
     return shared_fraction(first, second)
 
 
@@ -270,7 +261,7 @@ def rotated_iou_loss(
       0.4717
     """
     check = Arguments("rotated_iou_loss")
-    p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
+    p, t, mask = boxes_of(check, where, columns=5, predictions=predictions, targets=targets)
     return keep(mask, 1 - shared_fraction(p, t))
 
 
@@ -310,7 +301,7 @@ def rotated_corners(boxes: ArrayLike) -> Array:
     """
     check = Arguments("rotated_corners")
     (array,) = check.floats(boxes=boxes)
-    check.shape("boxes", array, (..., 5), FORMAT)
+    check.shape("boxes", array, (..., 5), ROTATED)
     cosine, sine = jnp.cos(array[..., 4]), jnp.sin(array[..., 4])
     width = 0.5 * array[..., 2:3] * jnp.stack([cosine, sine], -1)
     height = 0.5 * array[..., 3:4] * jnp.stack([-sine, cosine], -1)

@@ -8,7 +8,8 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
 from jaxloss._selection import largest, maximum, places_of
-from jaxloss.boxes._pairs import boxes_of, shared_fraction
+from jaxloss.boxes._columns import boxes_of
+from jaxloss.boxes._pairs import shared_fraction
 from jaxloss.boxes.overlap import Similarity, iou
 from jaxloss.boxes.terms.distances import center_distance
 

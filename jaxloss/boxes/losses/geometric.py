@@ -6,7 +6,8 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
 from jaxloss._numerics import ratio, saturating
-from jaxloss.boxes._pairs import boxes_of, like, unshared_fraction
+from jaxloss.boxes._columns import boxes_of
+from jaxloss.boxes._pairs import like, unshared_fraction
 from jaxloss.boxes.terms.distances import (
     angular_distance,
     center_distance,

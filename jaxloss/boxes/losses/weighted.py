@@ -8,7 +8,8 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
 from jaxloss._numerics import ratio
-from jaxloss.boxes._pairs import boxes_of, like, unshared_fraction
+from jaxloss.boxes._columns import boxes_of
+from jaxloss.boxes._pairs import like, unshared_fraction
 from jaxloss.boxes.terms.distances import center_distance, distance_attention
 from jaxloss.boxes.terms.shapes import side_difference
 from jaxloss.boxes.terms.transforms import constant_power, focal_weight

@@ -1,0 +1,102 @@
+"""Boxes as columns: functions of them with a gradient that is written in one pass."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments, broadcast_shape, hide
+from jaxloss._derivatives import settled
+
+Columns = tuple[Array, ...]
+
+CORNERS = "boxes as x1, y1, x2, y2; convert other formats with `jaxloss.boxes.convert`"
+ROTATED = "rotated boxes as cx, cy, w, h, radians; corners become them by `rotated_from_corners`"
+
+
+def boxes_of(
+    check: Arguments,
+    where: ArrayLike | None = None,
+    *,
+    columns: int = 4,
+    **boxes: ArrayLike,
+) -> tuple[Array, Array, Array | None]:
+    """Two arrays of boxes `[..., columns]` that broadcast, 0 where masked, and the mask `[...]`."""
+    first, second = check.floats(**boxes)
+    for name, array in zip(boxes, (first, second), strict=True):
+        check.shape(name, array, (..., columns), CORNERS if columns == 4 else ROTATED)
+    name, other = boxes
+    check.broadcastable(other, second, first.shape, f"`{name}`")
+    mask = check.where(where, broadcast_shape(first[..., 0], second[..., 0]))
+    if mask is not None:
+        first, second = hide(mask[..., None], first, second)
+    return first, second, mask
+
+
+def of_boxes(of_columns: Callable[..., Array]) -> Callable[..., Array]:
+    """A function of the columns of two boxes as one of predictions and targets `[..., columns]`.
+
+    Parameters come after the boxes, and broadcast to `[...]`. The derivative is that of
+    `of_columns`, taken column by column: a gradient written as one select over the columns is a
+    single pass, where autodiff's padded columns are one each.
+    """
+
+    @jax.custom_jvp
+    def function(predictions: Array, targets: Array, *parameters: Array) -> Array:
+        return settled(of_columns(columns_of(predictions), columns_of(targets), *parameters))
+
+    def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+        shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
+        columns = [
+            columns_of(jnp.broadcast_to(boxes, (*shape, boxes.shape[-1]))) for boxes in primals[:2]
+        ]
+        parameters = [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
+        value, pull = jax.vjp(of_columns, *columns, *parameters)
+        slopes = pull(jnp.ones_like(value))
+        products = [
+            jnp.sum(from_columns(slope) * tangent, -1) if place < 2 else slope * tangent
+            for place, (slope, tangent) in enumerate(zip(slopes, tangents, strict=True))
+            if not isinstance(tangent, SymbolicZero)
+        ]
+        return settled(value), sum(products[1:], products[0])
+
+    function.defjvp(jvp, symbolic_zeros=True)
+    return jax.jit(function)
+
+
+def columns_of(boxes: Array) -> Columns:
+    return tuple(boxes[..., column] for column in range(boxes.shape[-1]))
+
+
+def from_columns(columns: Columns) -> Array:
+    """Columns put together by selection, as one pass; stacked or padded they would be several.
+
+    The columns of a TPU's boxes lie one after the other, those of others alternate: a selection
+    that does not follow them costs a copy.
+    """
+    boxes: Array = lax.platform_dependent(
+        *columns, tpu=partial(_selected, axis=0), default=partial(_selected, axis=-1)
+    )
+    return boxes
+
+
+def _selected(*columns: Array, axis: int) -> Array:
+    expanded = [jnp.expand_dims(column, axis) for column in columns]
+    shape = [1] * expanded[0].ndim
+    shape[axis] = len(columns)
+    place = lax.broadcasted_iota(jnp.int32, shape, axis % len(shape))
+    return jnp.moveaxis(_choice(place, expanded, 0), axis, -1)
+
+
+def _choice(place: Array, columns: list[Array], first: int) -> Array:
+    """The column numbered `place`, of columns numbered from `first`."""
+    if len(columns) == 1:
+        return columns[0]
+    half = len(columns) // 2
+    lower = _choice(place, columns[:half], first)
+    return jnp.where(place < first + half, lower, _choice(place, columns[half:], first + half))
