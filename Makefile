@@ -19,7 +19,7 @@ thorough: .venv/.test  ## what `test` leaves out: every setting and every dtype 
 	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup --thorough -m thorough $(ARGS)
 
 bench: .venv/.bench  ## print the tables of the README: speed, precision, what others get wrong
-	$(BIN)/python -m bench.speed $(ARGS)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m bench.speed $(ARGS)
 	$(BIN)/python -m bench.precision
 	$(BIN)/python -m bench.differences
 

@@ -5,6 +5,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
+from jaxloss._derivatives import settled
 from jaxloss._numerics import absolute, ratio
 from jaxloss.regression._residual import residual_of
 
@@ -167,7 +168,7 @@ def huber_loss(
     residual, mask = residual_of(check, predictions, targets, where)
     delta = check.parameter("delta", delta, residual)
     inner = _within(residual, delta)
-    return keep(mask, inner * (0.5 * inner) + delta * (absolute(residual) - absolute(inner)))
+    return keep(mask, settled(inner * (residual - 0.5 * inner)))
 
 
 def smooth_l1_loss(
@@ -215,8 +216,9 @@ def smooth_l1_loss(
     residual, mask = residual_of(check, predictions, targets, where)
     beta = check.parameter("beta", beta, residual)
     inner = _within(residual, beta)
-    parabola = 0.5 * inner * ratio(inner, beta)
-    return keep(mask, parabola + (absolute(residual) - absolute(inner)))
+    sign = lax.stop_gradient(jnp.sign(residual))
+    slope = jnp.where(beta == 0, sign, ratio(inner, beta))
+    return keep(mask, settled(slope * (residual - 0.5 * inner)))
 
 
 def _within(residual: Array, limit: Array) -> Array:
