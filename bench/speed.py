@@ -1,190 +1,236 @@
-"""How long value and gradient take beside optax, PyTorch and torchvision.
+"""How long functions take beside optax, PyTorch (eager and compiled) and torchvision.
 
-Each case is checked equal before it is timed. Run with `make bench`; `--only NAME` picks cases.
+All cases run in one process, ours and each peer in turn, and are checked equal before they are
+timed: value and gradient of the mean together, and the value alone. Run with `make bench`;
+`--only NAME` picks cases, `--eager` leaves out `torch.compile`, which takes seconds to compile.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import torch
 import torchvision
-from torch.nn import functional
-from torchvision.ops import (
-    complete_box_iou_loss,
-    distance_box_iou_loss,
-    generalized_box_iou_loss,
-    sigmoid_focal_loss,
-)
 
-import jaxloss
-from bench.timing import medians
+from bench.cases import CASES
+from bench.cases.case import Case
+from bench.pictures import Bar, draw_ratios
+from bench.timing import Times, times
 
-Arrays = list[np.ndarray]
+OURS = "jaxloss"
+OUTPUT = Path("output")
+
+Call = Callable[[], Any]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A loss with its inputs; the mean is differentiated in the first of them."""
+class Result(NamedTuple):
+    """The times of a case by library, of the step (value and gradient) and of the value alone."""
 
-    name: str
-    arrays: Callable[[np.random.Generator], Arrays]
-    ours: Callable[..., Any]
-    jax_peers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    torch_peers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    case: Case
+    step: dict[str, Times]
+    forward: dict[str, Times]
 
-
-def pairs(count: int) -> Callable[[np.random.Generator], Arrays]:
-    def arrays(rng: np.random.Generator) -> Arrays:
-        corners = rng.uniform(0, 80, (2, count, 2))
-        sides = rng.uniform(5, 60, (2, count, 2))
-        return list(np.concatenate([corners, corners + sides], -1).astype(np.float32))
-
-    return arrays
+    @property
+    def main(self) -> dict[str, Times]:
+        return self.step or self.forward
 
 
-def logits(*shape: int, labels: str) -> Callable[[np.random.Generator], Arrays]:
-    def arrays(rng: np.random.Generator) -> Arrays:
-        made = {
-            "binary": lambda: (rng.random(shape) < 0.1).astype(np.float32),
-            "integer": lambda: rng.integers(0, shape[-1], shape[:-1]).astype(np.int32),
-            "real": lambda: rng.standard_normal(shape, np.float32),
-        }
-        return [rng.standard_normal(shape, np.float32), made[labels]()]
+def jax_calls(
+    case: Case, function: Callable[..., Any], arrays: list[np.ndarray]
+) -> dict[str, Call]:
+    first, *others = (jnp.asarray(array) for array in arrays)
+    inputs = first.astype(case.dtype), *others
+    if not case.differentiated:
+        forward = jax.jit(function)
+        return {"forward": lambda: jax.block_until_ready(forward(*inputs))}
 
-    return arrays
+    def mean(*inputs: Any) -> jax.Array:
+        return jnp.mean(function(*inputs))
 
-
-def torch_cross_entropy(x: torch.Tensor, y: torch.Tensor, **options: Any) -> torch.Tensor:
-    return functional.cross_entropy(x, y.long(), reduction="none", **options)
-
-
-CASES = [
-    Case(
-        "sigmoid focal (8, 16384, 20)",
-        logits(8, 16384, 20, labels="binary"),
-        lambda x, y: jaxloss.sigmoid_focal_loss(x, y, alpha=0.25),
-        {"optax": lambda x, y: optax.losses.sigmoid_focal_loss(x, y, alpha=0.25)},
-        {"torchvision": sigmoid_focal_loss},
-    ),
-    Case(
-        "binary cross-entropy (8, 16384, 20)",
-        logits(8, 16384, 20, labels="binary"),
-        jaxloss.sigmoid_binary_cross_entropy,
-        {"optax": optax.losses.sigmoid_binary_cross_entropy},
-        {"torch": lambda x, y: functional.binary_cross_entropy_with_logits(x, y, reduction="none")},
-    ),
-    Case(
-        "softmax cross-entropy (4096, 1000)",
-        logits(4096, 1000, labels="integer"),
-        jaxloss.softmax_cross_entropy_with_integer_labels,
-        {"optax": optax.losses.softmax_cross_entropy_with_integer_labels},
-        {"torch": torch_cross_entropy},
-    ),
-    Case(
-        "smooth L1 (8, 16384, 20)",
-        logits(8, 16384, 20, labels="real"),
-        jaxloss.smooth_l1_loss,
-        {},
-        {"torch": lambda x, y: functional.smooth_l1_loss(x, y, reduction="none")},
-    ),
-    Case(
-        "Huber (8, 16384, 20)",
-        logits(8, 16384, 20, labels="real"),
-        jaxloss.huber_loss,
-        {"optax": optax.losses.huber_loss},
-        {"torch": lambda x, y: functional.huber_loss(x, y, reduction="none")},
-    ),
-    Case(
-        "GIoU, 200,000 pairs",
-        pairs(200_000),
-        jaxloss.giou_loss,
-        {},
-        {"torchvision": generalized_box_iou_loss},
-    ),
-    Case(
-        "DIoU, 200,000 pairs",
-        pairs(200_000),
-        jaxloss.diou_loss,
-        {},
-        {"torchvision": distance_box_iou_loss},
-    ),
-    Case(
-        "CIoU, 200,000 pairs",
-        pairs(200_000),
-        jaxloss.ciou_loss,
-        {},
-        {"torchvision": complete_box_iou_loss},
-    ),
-]
+    argnums = tuple(range(case.differentiated))
+    value, step = jax.jit(mean), jax.jit(jax.value_and_grad(mean, argnums))
+    return {
+        "forward": lambda: jax.block_until_ready(value(*inputs)),
+        "step": lambda: jax.block_until_ready(step(*inputs)),
+    }
 
 
-def jax_call(loss: Callable[..., Any], arrays: Arrays) -> Callable[[], tuple[Any, Any]]:
-    step = jax.jit(jax.value_and_grad(lambda *a: jnp.mean(loss(*a))))
-    inputs = [jnp.asarray(array) for array in arrays]
-    return lambda: jax.block_until_ready(step(*inputs))
-
-
-def torch_call(loss: Callable[..., Any], arrays: Arrays) -> Callable[[], tuple[Any, Any]]:
+def torch_calls(
+    case: Case, function: Callable[..., Any], arrays: list[np.ndarray], compiled: bool
+) -> dict[str, Call]:
     first, *others = (torch.from_numpy(array) for array in arrays)
+    inputs = first.to(getattr(torch, case.dtype)), *others
+    if not case.differentiated:
+        return {"forward": lambda: function(*inputs)}
 
-    def step() -> tuple[Any, Any]:
-        leaf = first.detach().requires_grad_()
-        value = loss(leaf, *others).mean()
-        value.backward()
-        return value.detach(), leaf.grad
+    def mean(*inputs: Any) -> torch.Tensor:
+        return function(*inputs).mean()
 
-    return step
+    mean = torch.compile(mean, dynamic=False) if compiled else mean
+
+    def value() -> torch.Tensor:
+        with torch.no_grad():
+            return mean(*inputs)
+
+    def step() -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+        leaves = [array.detach().requires_grad_() for array in inputs[: case.differentiated]]
+        loss = mean(*leaves, *inputs[case.differentiated :])
+        loss.backward()
+        return loss.detach(), [leaf.grad for leaf in leaves]
+
+    return {"forward": value, "step": step}
 
 
-def calls(case: Case) -> dict[str, Callable[[], tuple[Any, Any]]]:
+def calls(case: Case, eager: bool) -> dict[str, dict[str, Call]]:
+    """What to time, by library."""
     arrays = case.arrays(np.random.default_rng(0))
-    return (
-        {"jaxloss": jax_call(case.ours, arrays)}
-        | {name: jax_call(peer, arrays) for name, peer in case.jax_peers.items()}
-        | {name: torch_call(peer, arrays) for name, peer in case.torch_peers.items()}
+    made = {OURS: jax_calls(case, case.ours, arrays)}
+    for name, peer in case.jax_peers.items():
+        made[name] = jax_calls(case, peer, arrays)
+    for name, peer in case.torch_peers.items():
+        made[name] = torch_calls(case, peer, arrays, compiled=False)
+        if case.differentiated and case.compiled and not eager:
+            made["torch.compile"] = torch_calls(case, peer, arrays, compiled=True)
+    return made
+
+
+def check_equal(case: Case, made: Mapping[str, dict[str, Call]]) -> None:
+    kind = "step" if case.differentiated else "forward"
+    ours = [plain(leaf) for leaf in jax.tree.leaves(made[OURS][kind]())]
+    for peer, of_peer in made.items():
+        theirs = [plain(leaf) for leaf in jax.tree.leaves(of_peer[kind]())]
+        for mine, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(
+                mine,
+                other,
+                rtol=case.tolerance,
+                atol=case.tolerance * np.abs(mine).max(initial=0),
+                err_msg=f"{case.name}: {peer}",
+            )
+
+
+def plain(array: Any) -> np.ndarray:
+    if isinstance(array, torch.Tensor):
+        array = array.detach()
+        array = array.float().numpy() if array.is_floating_point() else array.numpy()
+    return np.asarray(array).astype(np.float64)
+
+
+def measure(case: Case, rounds: int, eager: bool) -> Result:
+    made = calls(case, eager)
+    check_equal(case, made)
+    step, forward = (
+        times({name: parts[kind] for name, parts in made.items() if kind in parts}, rounds=rounds)
+        if kind in made[OURS]
+        else {}
+        for kind in ("step", "forward")
+    )
+    return Result(case, step, forward)
+
+
+def fastest(taken: Mapping[str, Times]) -> tuple[str, Times]:
+    return min(
+        ((name, t) for name, t in taken.items() if name != OURS), key=lambda item: item[1].median
     )
 
 
-def check_equal(name: str, steps: Mapping[str, Callable[[], tuple[Any, Any]]]) -> None:
-    value, gradient = (np.asarray(part) for part in steps["jaxloss"]())
-    for peer, step in steps.items():
-        other_value, other_gradient = (np.asarray(part) for part in step())
-        np.testing.assert_allclose(value, other_value, rtol=1e-4, err_msg=f"{name}: {peer}")
-        atol = 1e-4 * np.abs(gradient).max()
-        np.testing.assert_allclose(gradient, other_gradient, atol=atol, err_msg=f"{name}: {peer}")
+def ratio(taken: Mapping[str, Times]) -> float:
+    """How many times as long as ours the fastest peer takes."""
+    return fastest(taken)[1].median / taken[OURS].median
 
 
-def rows(only: str, rounds: int) -> Iterator[str]:
-    for case in CASES:
-        if only.lower() not in case.name.lower():
-            continue
-        steps = calls(case)
-        check_equal(case.name, steps)
-        times = medians(steps, rounds=rounds)
-        ours = times.pop("jaxloss")
-        peers = ", ".join(f"{name} {t:.1f}" for name, t in times.items())
-        ratios = ", ".join(f"{name} {t / ours:.1f}x" for name, t in times.items())
-        yield f"| {case.name} | {ours:.1f} | {peers} | {ratios} |"
+def row(result: Result) -> str:
+    main, mine = result.main, result.main[OURS]
+    peers = ", ".join(f"{name} {t.median:.3g}" for name, t in main.items() if name != OURS)
+    name = fastest(main)[0]
+    forward = f"{ratio(result.forward):.1f}x" if result.forward and result.step else ""
+    cells = (
+        result.case.name,
+        f"{mine.median:.3g} ({mine.low:.3g} to {mine.high:.3g})",
+        peers,
+        f"**{ratio(main):.1f}x** {name}",
+        forward,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+HEADER = (
+    "| value and gradient, ms | jaxloss (quartiles) | peers | than the fastest | value alone |\n"
+    "|---|---|---|---|---|"
+)
+
+
+def summary(results: list[Result]) -> str:
+    """Geometric means of the ratios to the fastest peer."""
+    groups = {
+        "all cases": results,
+        "cases with a better form": [r for r in results if r.case.better_form],
+    }
+    return "\n".join(
+        f"{name}: {math.exp(sum(math.log(ratio(r.main)) for r in group) / len(group)):.2f} times "
+        f"as fast as the fastest peer (geometric mean of {len(group)})"
+        for name, group in groups.items()
+        if group
+    )
+
+
+def record(results: list[Result]) -> dict[str, Any]:
+    return {
+        "versions": versions(),
+        "threads": len(os.sched_getaffinity(0)),
+        "cases": [
+            {
+                "name": result.case.name,
+                "better_form": result.case.better_form,
+                "value_and_gradient_ms": {k: t._asdict() for k, t in result.step.items()},
+                "value_ms": {k: t._asdict() for k, t in result.forward.items()},
+                "ratio": ratio(result.main),
+            }
+            for result in results
+        ],
+    }
+
+
+def versions() -> dict[str, str]:
+    return {
+        "jax": jax.__version__,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--eager", action="store_true", help="leave out torch.compile")
+    parser.add_argument("--json", type=Path, default=OUTPUT / "speed.json")
+    parser.add_argument("--picture", type=Path, help="draw a bar chart of the ratios here")
     options = parser.parse_args()
-    print(
-        f"jax {jax.__version__}, torch {torch.__version__}, torchvision {torchvision.__version__}"
-    )
-    print("\n| value and gradient, ms | jaxloss | peers | jaxloss is faster than |")
-    print("|---|---|---|---|")
-    for row in rows(options.only, options.rounds):
-        print(row, flush=True)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    print(", ".join(f"{name} {version}" for name, version in versions().items()))
+    print(f"\n{HEADER}")
+    results = []
+    for case in CASES:
+        if options.only.lower() in case.name.lower():
+            results.append(measure(case, options.rounds, options.eager))
+            print(row(results[-1]), flush=True)
+    print(f"\n{summary(results)}")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(record(results), indent=2) + "\n")
+    if options.picture:
+        draw_ratios([Bar(r.case.name, *_beside(r)) for r in results], options.picture)
+
+
+def _beside(result: Result) -> tuple[str, float]:
+    return fastest(result.main)[0], ratio(result.main)
 
 
 if __name__ == "__main__":

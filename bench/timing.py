@@ -3,19 +3,42 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+SECONDS = 4.0
+FEWEST = 5
 
 
-def medians(
+class Times(NamedTuple):
+    """Milliseconds of a call: the median of all rounds, and their quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+
+def times(
     calls: Mapping[str, Callable[[], object]], *, rounds: int = 21, warm_up: int = 2
-) -> dict[str, float]:
-    """The median milliseconds of each call; one round calls each of them once."""
+) -> dict[str, Times]:
+    """How long each call takes; one round calls each of them once.
+
+    There are fewer rounds where they are slow, so that all together last a few seconds.
+    """
     for call in calls.values():
         for _ in range(warm_up):
             call()
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + SECONDS
+    for number in range(rounds):
+        if number >= FEWEST and time.perf_counter() > end:
+            break
         for name, call in calls.items():
             start = time.perf_counter()
             call()
-            times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in times.items()}
+            taken[name].append(1e3 * (time.perf_counter() - start))
+    return {name: _quartiles(values) for name, values in taken.items()}
+
+
+def _quartiles(values: list[float]) -> Times:
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Times(median, low, high)
