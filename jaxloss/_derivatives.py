@@ -3,12 +3,23 @@
 import functools
 import operator
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
+
+_FOR_TPU = ContextVar("for_tpu", default=False)
+
+
+def for_tpu() -> bool:
+    """Whether what is being traced is to run on a TPU alone, where another text is faster.
+
+    A branch by platform where it is used would hide what value and slopes share.
+    """
+    return _FOR_TPU.get()
 
 
 def weighted(slopes: tuple[Array, ...], tangents: tuple[Array, ...]) -> Array:
@@ -38,10 +49,23 @@ def elementwise(loss: Callable[..., Array]) -> Callable[..., Array]:
         value, pull = jax.vjp(loss, again(first), *others)
         return settled(loss(first, *others)), pull(jnp.ones_like(value))
 
+    def of_tpu(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
+        token = _FOR_TPU.set(True)
+        try:
+            return value_and_slopes(lambda x: x, *inputs)
+        finally:
+            _FOR_TPU.reset(token)
+
+    def in_line(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
+        shape = inputs[0].shape
+        value, slopes = value_and_slopes(lambda x: x, *_in_line(*inputs))
+        return value.reshape(shape), tuple(slope.reshape(shape) for slope in slopes)
+
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         value, slopes = lax.platform_dependent(
             *jnp.broadcast_arrays(*primals),
-            tpu=functools.partial(value_and_slopes, lambda x: x),
+            tpu=of_tpu,
+            cpu=in_line,
             default=functools.partial(value_and_slopes, _unmerged),
         )
         return value, weighted(slopes, tangents)
@@ -53,6 +77,22 @@ def elementwise(loss: Callable[..., Array]) -> Callable[..., Array]:
 def _unmerged(x: Array) -> Array:
     """`x` in a text that no compiler takes for `x`, so that it computes twice what follows."""
     return jnp.maximum(x, np.finfo(x.dtype).min)
+
+
+def _in_line(first: Array, *others: Array) -> tuple[Array, ...]:
+    """Arrays of one shape as vectors.
+
+    XLA for CPUs vectorises the innermost axis alone, and what is left over of it by 8 is done one
+    by one. It would move the reshaping behind the arithmetic, if the first vector were not mixed
+    with one that has no other shape: the sign of a count, which is 0.
+    """
+    if not all(isinstance(size, int) for size in first.shape) or first.ndim < 2:
+        return (first, *others)
+    line = [array.reshape(-1) for array in (first, *others)]
+    integer = jnp.int64 if first.dtype == jnp.float64 else jnp.int32
+    zero = lax.iota(integer, line[0].size) >> (np.iinfo(integer).bits - 1)
+    bits = lax.bitcast_convert_type(line[0], integer) | zero
+    return (lax.bitcast_convert_type(bits, first.dtype), *line[1:])
 
 
 def settled(losses: Array) -> Array:

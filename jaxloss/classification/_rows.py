@@ -1,14 +1,14 @@
 """Logits as rows of classes, without what a mask removes, and the classes that labels name."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
+from jaxloss._target import Target, one_or_nan, target_of
 
 Axis = int | tuple[int, ...]
 
@@ -27,24 +27,6 @@ class Rows(NamedTuple):
     kept: Array | None
     mask: Array | None
     axis: int
-
-
-class Target(NamedTuple):
-    """The class that each row's label names.
-
-    Attributes:
-      at: True at that class; along the class axis no array of floats is made.
-      known: 1, and NaN where the label names no class that is kept: a factor of every loss.
-      axis: the axis of the classes.
-    """
-
-    at: Array
-    known: Array
-    axis: int
-
-    def pick(self, values: Array) -> Array:
-        """The values at the labels' classes."""
-        return jnp.sum(jnp.where(self.at, values, jnp.zeros((), values.dtype)), self.axis)
 
 
 def rows_of(
@@ -86,7 +68,7 @@ def labelled(
         return rows, target
     at = target.at & rows.kept
     known = jnp.any(at, rows.axis) | ~rows.mask
-    return rows, Target(at, one_or_nan(known, x.dtype), rows.axis)
+    return rows, target._replace(at=at, known=one_or_nan(known, x.dtype))
 
 
 def labels_of(
@@ -98,16 +80,6 @@ def labels_of(
     if ignore_label is None:
         return y, None
     return y, y != check.labels("ignore_label", ignore_label, ()).astype(y.dtype)
-
-
-def target_of(y: Array, classes: int, axis: int, dtype: np.dtype[Any]) -> Target:
-    shape = tuple(classes if i == axis else 1 for i in range(y.ndim + 1))
-    at = lax.broadcasted_iota(y.dtype, shape, axis) == jnp.expand_dims(y, axis)
-    return Target(at, one_or_nan((y >= 0) & (y < classes), dtype), axis)
-
-
-def one_or_nan(known: Array, dtype: np.dtype[Any]) -> Array:
-    return jnp.where(known, jnp.ones((), dtype), jnp.nan)
 
 
 def blank(rows: Rows, array: Array, removed: float) -> Array:

@@ -17,6 +17,7 @@ from jaxloss._logistic import (
     logit,
     power,
     shifted_cost,
+    softplus,
 )
 from jaxloss._numerics import relu
 
@@ -70,10 +71,10 @@ def sigmoid_binary_cross_entropy(
     """
     check = Arguments("sigmoid_binary_cross_entropy")
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
-    positive = y
+    weights: tuple[Array, ...] = ()
     if positive_weight is not None:
-        positive = check.parameter("positive_weight", positive_weight, x) * y
-    return keep(mask, elementwise(_cross_entropy)(x, positive, 1 - y))
+        weights = (check.parameter("positive_weight", positive_weight, x),)
+    return keep(mask, elementwise(binary_cost)(x, y, *weights))
 
 
 def sigmoid_focal_loss(
@@ -134,12 +135,11 @@ def sigmoid_focal_loss(
     """
     check = Arguments("sigmoid_focal_loss")
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
-    weight = jnp.ones_like(x)
-    if alpha is not None:
-        alpha = check.parameter("alpha", alpha, x)
-        weight = alpha * y + (1 - alpha) * (1 - y)
-    focal = elementwise(functools.partial(_focal, known_number(gamma)))
-    return keep(mask, focal(x, y, check.parameter("gamma", gamma, x), weight))
+    weights = () if alpha is None else (check.parameter("alpha", alpha, x),)
+    hard = not jnp.issubdtype(check.array("labels", labels).dtype, jnp.floating)
+    text = _hard_focal if hard else _focal
+    focal = elementwise(functools.partial(text, known_number(gamma)))
+    return keep(mask, focal(x, y, check.parameter("gamma", gamma, x), *weights))
 
 
 def asymmetric_loss(
@@ -255,13 +255,24 @@ def binary_cross_entropy(
     return keep(mask, elementwise(_probability_cost)(p, y))
 
 
-def _cross_entropy(x: Array, positive: Array, negative: Array) -> Array:
-    return logistic_cost(logit(x), positive, negative)
+def binary_cost(x: Array, y: Array, *positive_weight: Array) -> Array:
+    positive = positive_weight[0] * y if positive_weight else y
+    return logistic_cost(logit(x), positive, 1 - y)
 
 
-def _focal(known: float | None, x: Array, y: Array, gamma: Array, weight: Array) -> Array:
-    focus = logistic_focus(logit(x), y, gamma, known)
-    return weight * focus * logistic_cost(logit(x), y, 1 - y)
+def _focal(known: float | None, x: Array, y: Array, gamma: Array, *alpha: Array) -> Array:
+    loss = logistic_focus(logit(x), y, gamma, known) * logistic_cost(logit(x), y, 1 - y)
+    return _weighted(loss, y, *alpha)
+
+
+def _hard_focal(known: float | None, x: Array, y: Array, gamma: Array, *alpha: Array) -> Array:
+    """The same for labels of 0 and 1, with less arithmetic: the logit of the wrong answer tells."""
+    wrong = logit((1 - 2 * y) * x)
+    return _weighted(logistic_focus(wrong, None, gamma, known) * softplus(wrong), y, *alpha)
+
+
+def _weighted(loss: Array, y: Array, *alpha: Array) -> Array:
+    return (alpha[0] * y + (1 - alpha[0]) * (1 - y)) * loss if alpha else loss
 
 
 def _asymmetric(
@@ -273,10 +284,9 @@ def _asymmetric(
     negative_gamma: Array,
     margin: Array,
 ) -> Array:
-    one, zero = jnp.ones_like(y), jnp.zeros_like(y)
-    positive_focus = logistic_focus(logit(x), one, positive_gamma, known_positive)
+    positive_focus = logistic_focus(logit(-x), None, positive_gamma, known_positive)
     negative_focus = power(relu(logistic(logit(x))[0] - margin), negative_gamma, known_negative)
-    positive = positive_focus * logistic_cost(logit(x), one, zero)
+    positive = positive_focus * softplus(logit(-x))
     return y * positive + (1 - y) * (negative_focus * shifted_cost(logit(x), margin))
 
 

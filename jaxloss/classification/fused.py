@@ -11,9 +11,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide, keep
-from jaxloss._logistic import known_number, logit
-from jaxloss._softmax import label_cost
-from jaxloss.classification._rows import labels_of, one_or_nan
+from jaxloss._logistic import known_number, logit, softplus
+from jaxloss._target import one_or_nan
+from jaxloss.classification._rows import labels_of
 
 
 def fused_linear_cross_entropy(
@@ -91,7 +91,7 @@ def fused_linear_cross_entropy(
         first = (lax.axis_index(axis_name) * classes).astype(y.dtype)
         classes *= lax.axis_size(axis_name)
     log_odds, gap = _against_the_label(layer, y - first, size, axis_name)
-    losses = label_cost(logit(log_odds))
+    losses = softplus(logit(log_odds))
     if known_number(label_smoothing) != 0:
         losses = losses + check.scalar("label_smoothing", label_smoothing, losses) * gap
     return keep(mask, one_or_nan((y >= 0) & (y < classes), losses.dtype) * losses)

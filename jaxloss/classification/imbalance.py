@@ -10,11 +10,12 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
 from jaxloss._derivatives import elementwise
-from jaxloss._logistic import known_number, logistic, logit
+from jaxloss._logistic import known_number, logistic, logit, softplus
 from jaxloss._numerics import relu
-from jaxloss._softmax import label_cost, log_odds_against
-from jaxloss.classification._rows import Axis, Rows, Target, blank, labelled, per_class
-from jaxloss.classification.binary import _cross_entropy, _logits_and_labels
+from jaxloss._softmax import log_odds_against
+from jaxloss._target import Target
+from jaxloss.classification._rows import Axis, Rows, blank, labelled, per_class
+from jaxloss.classification.binary import _logits_and_labels, binary_cost
 from jaxloss.reduction import AxisName
 
 
@@ -405,7 +406,7 @@ def gradient_harmonized_loss(
     running = old.astype(np.promote_types(old.dtype, x.dtype))
     momentum = check.scalar("momentum", momentum, running)
     weights, running = _harmonized(gradients, mask, running, momentum, axis_name)
-    losses = weights.astype(x.dtype) * elementwise(_cross_entropy)(x, y, 1 - y)
+    losses = weights.astype(x.dtype) * elementwise(binary_cost)(x, y)
     return keep(mask, losses), GradientHarmonizedState(running.astype(old.dtype))
 
 
@@ -447,7 +448,7 @@ def gradient_harmonized_init(bins: int = 10) -> GradientHarmonizedState:
 def _cost(rows: Rows, target: Target, logits: Array) -> Array:
     """Cross-entropy of `logits` made from `rows.x`, without what its masks remove."""
     logits = blank(rows, logits, -jnp.inf)
-    losses = label_cost(log_odds_against(logits, target.at, rows.axis))
+    losses = softplus(log_odds_against(logits, target))
     return keep(rows.mask, target.known * losses)
 
 

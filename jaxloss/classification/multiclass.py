@@ -5,12 +5,11 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide, keep
-from jaxloss._logistic import known_number, logistic_focus
-from jaxloss._softmax import distribution_cost, label_cost, log_odds_against
+from jaxloss._logistic import known_number, logistic_focus, softplus
+from jaxloss._softmax import distribution_cost, log_odds_against, smoothed_cost
+from jaxloss._target import target_of
 from jaxloss.classification._rows import (
     Axis,
-    Rows,
-    Target,
     blank,
     even_shares,
     flat,
@@ -18,7 +17,6 @@ from jaxloss.classification._rows import (
     labels_of,
     per_class,
     rows_of,
-    target_of,
 )
 
 
@@ -209,14 +207,16 @@ def softmax_cross_entropy_with_integer_labels(
     (x,) = check.floats(logits=logits)
     x = x / check.scalar("temperature", temperature, x)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
-    losses = cost = label_cost(log_odds_against(rows.x, target.at, rows.axis))
-    even = even_shares(rows)
+    own, even = jnp.ones((), x.dtype), even_shares(rows)
     if class_weights is not None:
         weights = per_class(check, "class_weights", class_weights, rows)
-        losses, even = target.pick(weights) * cost, weights * even
-    if known_number(label_smoothing) != 0:
+        own, even = target.pick(weights), weights * even
+    if known_number(label_smoothing) == 0:
+        losses = own * softplus(log_odds_against(rows.x, target))
+    else:
         smoothing = check.scalar("label_smoothing", label_smoothing, x)
-        losses = (1 - smoothing) * losses + smoothing * _spread(rows, target, cost, even)
+        own = jnp.broadcast_to((1 - smoothing) * own, target.known.shape)
+        losses = smoothed_cost(rows.x, target, own, smoothing * even, rows.kept)
     return keep(rows.mask, target.known * losses)
 
 
@@ -286,10 +286,10 @@ def softmax_focal_loss(
     (x,) = check.floats(logits=logits)
     x = x / check.scalar("temperature", temperature, x)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
-    log_odds = log_odds_against(rows.x, target.at, rows.axis)
+    log_odds = log_odds_against(rows.x, target)
     exponent = check.scalar("gamma", gamma, x)
-    focus = logistic_focus(log_odds, jnp.zeros_like(exponent), exponent, known_number(gamma))
-    losses = focus * label_cost(log_odds)
+    focus = logistic_focus(log_odds, None, exponent, known_number(gamma))
+    losses = focus * softplus(log_odds)
     if alpha is not None and check.array("alpha", alpha).ndim == 0:
         losses = check.scalar("alpha", alpha, x) * losses
     elif alpha is not None:
@@ -406,13 +406,3 @@ def class_weights_of(
     (y,) = hide(counted, y)
     target = target_of(y, weights.shape[0], y.ndim, weights.dtype)
     return keep(counted, target.known * target.pick(jnp.expand_dims(weights, range(y.ndim))))
-
-
-def _spread(rows: Rows, target: Target, cost: Array, shares: Array) -> Array:
-    """-sum of shares times log-probabilities, from the cost of the label.
-
-    The logits are halved so that the difference of two large ones does not overflow.
-    """
-    x = 0.5 * blank(rows, rows.x, 0)
-    gaps = jnp.expand_dims(target.pick(x), rows.axis) - x
-    return jnp.sum(shares, rows.axis) * cost + 2 * jnp.sum(shares * gaps, rows.axis)

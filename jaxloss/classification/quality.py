@@ -263,7 +263,7 @@ def _varifocal(known: float | None, x: Array, y: Array, alpha: Array, gamma: Arr
     negative, zero = y == 0, jnp.zeros_like(y)
     # A negative's target is a constant: the loss jumps there.
     y = jnp.where(negative, zero, y)
-    weight = jnp.where(negative, alpha * logistic_focus(logit(x), zero, gamma, known), y)
+    weight = jnp.where(negative, alpha * logistic_focus(logit(x), None, gamma, known), y)
     return weight * logistic_cost(logit(x), y, 1 - y)
 
 

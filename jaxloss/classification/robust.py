@@ -11,9 +11,9 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
 from jaxloss._derivatives import weighted
-from jaxloss._logistic import Logit, known_number, logistic, power
+from jaxloss._logistic import Logit, known_number, logistic, power, softplus
 from jaxloss._numerics import horner
-from jaxloss._softmax import distribution_cost, distribution_error, label_cost, log_odds_against
+from jaxloss._softmax import distribution_cost, distribution_error, log_odds_against
 from jaxloss.classification._rows import Axis, blank, flat, labelled, rows_of
 
 # (1 - (1 + u) exp(-u)) / u**2 as a series in -u.
@@ -144,7 +144,7 @@ def generalized_cross_entropy(
     (x,) = check.floats(logits=logits)
     x = x / check.scalar("temperature", temperature, x)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
-    log_odds = log_odds_against(rows.x, target.at, rows.axis)
+    log_odds = log_odds_against(rows.x, target)
     q = check.scalar("exponent", exponent, x)
     return keep(rows.mask, target.known * _power_cost(log_odds, q, known_number(exponent)))
 
@@ -212,10 +212,10 @@ def symmetric_cross_entropy(
     (x,) = check.floats(logits=logits)
     x = x / check.scalar("temperature", temperature, x)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
-    log_odds = log_odds_against(rows.x, target.at, rows.axis)
+    log_odds = log_odds_against(rows.x, target)
     wrong, _ = logistic(log_odds)
     reverse = -check.scalar("log_floor", log_floor, x) * wrong
-    losses = check.scalar("alpha", alpha, x) * label_cost(log_odds)
+    losses = check.scalar("alpha", alpha, x) * softplus(log_odds)
     losses = losses + check.scalar("beta", beta, x) * reverse
     return keep(rows.mask, target.known * losses)
 
@@ -223,7 +223,7 @@ def symmetric_cross_entropy(
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _power_cost(log_odds: Logit, q: Array, known: float | None) -> Array:
     """(1 - p**q) / q of the label's probability p, from the log-odds of being wrong."""
-    cost = label_cost(log_odds)
+    cost = softplus(log_odds)
     u = q * cost
     return cost * jnp.where(u == 0, 1, -jnp.expm1(-u) / jnp.where(u == 0, 1, u))
 
@@ -232,7 +232,7 @@ def _power_cost_jvp(
     known: float | None, primals: tuple[Logit, Array], tangents: tuple[Logit, Array]
 ) -> tuple[Array, Array]:
     log_odds, q = primals
-    value, cost = _power_cost(log_odds, q, known), label_cost(log_odds)
+    value, cost = _power_cost(log_odds, q, known), softplus(log_odds)
     wrong, right = logistic(log_odds)
     u = q * cost
     lost = right < 4 * np.finfo(right.dtype).tiny

@@ -8,9 +8,10 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide, keep
-from jaxloss._logistic import logit
+from jaxloss._logistic import logit, softplus
 from jaxloss._numerics import relu
-from jaxloss._softmax import distribution_cost, label_cost, log_odds_against
+from jaxloss._softmax import distribution_cost, log_odds_against
+from jaxloss._target import target_of
 from jaxloss.embedding._vectors import everywhere, similarities, unit
 
 
@@ -133,7 +134,7 @@ def ntxent(
     cosines = similarities(directions, directions)
     cosines = cosines / check.scalar("temperature", temperature, batch.x)
     log_odds = jnp.expand_dims(_log_sum_exp(cosines, batch.negative), -1) - cosines
-    losses = keep(batch.positive, label_cost(logit(log_odds)))
+    losses = keep(batch.positive, softplus(logit(log_odds)))
     pairs = jnp.sum(batch.positive, (-2, -1), dtype=losses.dtype)
     return jnp.sum(losses, (-2, -1)) / jnp.maximum(pairs, 1)
 
@@ -195,8 +196,9 @@ def info_nce_loss(
     if mask is not None:
         rows, columns = jnp.expand_dims(mask, -1), jnp.expand_dims(everywhere(mask, -1), -2)
         logits = _among(columns, rows, logits)
-    own = _own(logits.ndim, logits.shape[-1])
-    return keep(mask, label_cost(log_odds_against(logits, own, logits.ndim - 1)))
+    examples = lax.broadcasted_iota(jnp.int32, logits.shape[:-1], logits.ndim - 2)
+    own = target_of(examples, logits.shape[-1], logits.ndim - 1, logits.dtype)
+    return keep(mask, softplus(log_odds_against(logits, own)))
 
 
 def circle_loss(
@@ -262,7 +264,7 @@ def circle_loss(
     compared = jnp.any(batch.positive, -1) & jnp.any(batch.negative, -1)
     lowest = jnp.full((), np.finfo(s.dtype).min, s.dtype)
     log_odds = jnp.where(compared, to_positives + to_negatives, lowest)
-    return keep(batch.mask, label_cost(logit(log_odds)))
+    return keep(batch.mask, softplus(logit(log_odds)))
 
 
 class _Batch(NamedTuple):

@@ -1,11 +1,12 @@
 """The square, the absolute value, and what lies between them."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
-from jaxloss._derivatives import settled
+from jaxloss._derivatives import settled, weighted
 from jaxloss._numerics import absolute, ratio
 from jaxloss.regression._residual import residual_of
 
@@ -120,7 +121,7 @@ def absolute_error(
       [0.5 3. ]
     """
     residual, mask = residual_of(Arguments("absolute_error"), predictions, targets, where)
-    return keep(mask, absolute(residual))
+    return keep(mask, _absolute(residual))
 
 
 def huber_loss(
@@ -167,8 +168,7 @@ def huber_loss(
     check = Arguments("huber_loss")
     residual, mask = residual_of(check, predictions, targets, where)
     delta = check.parameter("delta", delta, residual)
-    inner = _within(residual, delta)
-    return keep(mask, settled(inner * (residual - 0.5 * inner)))
+    return keep(mask, _huber(residual, delta))
 
 
 def smooth_l1_loss(
@@ -215,10 +215,54 @@ def smooth_l1_loss(
     check = Arguments("smooth_l1_loss")
     residual, mask = residual_of(check, predictions, targets, where)
     beta = check.parameter("beta", beta, residual)
+    return keep(mask, _smooth_l1(residual, beta))
+
+
+@jax.custom_jvp
+def _absolute(residual: Array) -> Array:
+    return settled(jnp.abs(residual))
+
+
+@_absolute.defjvp
+def _absolute_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return _absolute(*primals), jnp.sign(primals[0]) * tangents[0]
+
+
+@jax.custom_jvp
+def _huber(residual: Array, delta: Array) -> Array:
+    inner = _within(residual, delta)
+    return settled(inner * (residual - 0.5 * inner))
+
+
+def _huber_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    residual, delta = primals
+    inner = _within(residual, delta)
+    return _huber(*primals), weighted((inner, absolute(residual - inner)), tangents)
+
+
+_huber.defjvp(_huber_jvp, symbolic_zeros=True)
+
+
+@jax.custom_jvp
+def _smooth_l1(residual: Array, beta: Array) -> Array:
     inner = _within(residual, beta)
+    return settled(_part(residual, beta) * (residual - 0.5 * inner))
+
+
+def _smooth_l1_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    part = _part(*primals)
+    return _smooth_l1(*primals), weighted((part, -0.5 * jnp.square(part)), tangents)
+
+
+_smooth_l1.defjvp(_smooth_l1_jvp, symbolic_zeros=True)
+
+
+def _part(residual: Array, beta: Array) -> Array:
+    """residual / beta, limited to [-1, 1]; the sign for a beta of 0."""
     sign = lax.stop_gradient(jnp.sign(residual))
-    slope = jnp.where(beta == 0, sign, ratio(inner, beta))
-    return keep(mask, settled(slope * (residual - 0.5 * inner)))
+    return jnp.where(beta == 0, sign, ratio(_within(residual, beta), beta))
 
 
 def _within(residual: Array, limit: Array) -> Array:
