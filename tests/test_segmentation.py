@@ -249,7 +249,7 @@ def test_float16_does_not_overflow():
     ],
 )
 def test_one_hot_targets_are_never_written(loss, dtype):
-    """Under jit, value and gradient from an integer label map need little beyond the gradient."""
+    """Under jit, value and gradient from an integer label map need strips beyond the gradient."""
 
     def cost(p, labels):
         return jnp.mean(loss(p, jax.nn.one_hot(labels, p.shape[-1], dtype=dtype)))
@@ -257,7 +257,7 @@ def test_one_hot_targets_are_never_written(loss, dtype):
     p = jax.ShapeDtypeStruct((2, 128, 128, 16), jnp.float32)
     labels = jax.ShapeDtypeStruct(p.shape[:-1], jnp.int32)
     memory = jax.jit(jax.value_and_grad(cost)).lower(p, labels).compile().memory_analysis()
-    assert memory.temp_size_in_bytes < p.size * 4 / 20
+    assert memory.temp_size_in_bytes < p.size * 4 / 5
 
 
 def test_wrong_integers_are_never_right():

@@ -1,6 +1,7 @@
 """Predicted and target maps without what a mask removes, and the sums that region losses need."""
 
 import functools
+import math
 import operator
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from jaxloss._derivatives import weighted
 from jaxloss._numerics import ratio, relu
 
 Axis = int | tuple[int, ...]
+# LLVM unrolls sums of 16, and no longer ones.
+MOST_STRIPS, LEAST_STRIPS = 16, 4
 
 
 class Region(NamedTuple):
@@ -82,13 +85,45 @@ def class_axis_of(check: Arguments, axis: int, region: Region) -> int:
 def sums(arrays: tuple[Array, ...], axes: tuple[int, ...]) -> tuple[Array, ...]:
     """The sum of each array, all in one pass over what they are computed from.
 
-    The last axis goes first, which keeps the digits of large images. The compiler for CPUs writes
-    arrays of the input's size if each has its own reduction.
+    The compiler for CPUs writes arrays of the input's size if each has its own reduction. Of a few
+    strips of an image, added pixel by pixel, it makes vector instructions, in a quarter of the time.
     """
+    return lax.platform_dependent(
+        *arrays,
+        cpu=lambda *arrays: _sums(_strips(arrays, axes), axes),
+        default=lambda *arrays: _sums(arrays, axes),
+    )
+
+
+def _sums(arrays: tuple[Array, ...], axes: tuple[int, ...]) -> tuple[Array, ...]:
+    """The last axis goes first, which keeps the digits of large images."""
     *others, last = axes
+    return tuple(jnp.sum(row, tuple(others)) for row in _added(arrays, last))
+
+
+def _strips(arrays: tuple[Array, ...], axes: tuple[int, ...]) -> tuple[Array, ...]:
+    """Up to 16 strips of each array, cut along the axis that gives most of them, and added."""
+    aval = jax.typeof(arrays[0])
+    counts = {axis: _most_strips(aval.shape[axis]) for axis in axes}
+    axis, count = max(counts.items(), key=operator.itemgetter(1))
+    if count < LEAST_STRIPS or any(name is not None for name in aval.sharding.spec[axis:]):
+        return arrays
+    before, after = aval.shape[:axis], aval.shape[axis + 1 :]
+    width = aval.shape[axis] // count
+    strips = tuple(x.reshape(*before, count, width * math.prod(after)) for x in arrays)
+    return tuple(x.reshape(*before, width, *after) for x in _added(strips, axis))
+
+
+def _most_strips(size: int) -> int:
+    """The largest number up to 16 that divides it, 1 if it is symbolic."""
+    if not isinstance(size, int):
+        return 1
+    return max(count for count in range(1, MOST_STRIPS + 1) if size % count == 0)
+
+
+def _added(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
     zeros = tuple(jnp.zeros((), array.dtype) for array in arrays)
-    rows = lax.reduce(arrays, zeros, functools.partial(jax.tree.map, operator.add), (last,))
-    return tuple(jnp.sum(row, tuple(others)) for row in rows)
+    return tuple(lax.reduce(arrays, zeros, functools.partial(jax.tree.map, operator.add), (axis,)))
 
 
 @sums.defjvp
