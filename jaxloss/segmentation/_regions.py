@@ -1,24 +1,20 @@
 """Predicted and target maps without what a mask removes, and the sums that region losses need."""
 
-import functools
-import math
-import operator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
 from jaxloss._derivatives import weighted
 from jaxloss._numerics import ratio, relu
+from jaxloss._sums import sums
 
 Axis = int | tuple[int, ...]
-# LLVM unrolls sums of 16, and no longer ones.
-MOST_STRIPS, LEAST_STRIPS = 16, 4
 
 
 class Region(NamedTuple):
@@ -79,58 +75,6 @@ def class_axis_of(check: Arguments, axis: int, region: Region) -> int:
             f"one class an axis of 1 with `jnp.expand_dims`"
         )
     return position
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def sums(arrays: tuple[Array, ...], axes: tuple[int, ...]) -> tuple[Array, ...]:
-    """The sum of each array, all in one pass over what they are computed from.
-
-    The compiler for CPUs writes arrays of the input's size if each has its own reduction. Of a few
-    strips of an image, added pixel by pixel, it makes vector instructions, in a quarter of the time.
-    """
-    return lax.platform_dependent(
-        *arrays,
-        cpu=lambda *arrays: _sums(_strips(arrays, axes), axes),
-        default=lambda *arrays: _sums(arrays, axes),
-    )
-
-
-def _sums(arrays: tuple[Array, ...], axes: tuple[int, ...]) -> tuple[Array, ...]:
-    """The last axis goes first, which keeps the digits of large images."""
-    *others, last = axes
-    return tuple(jnp.sum(row, tuple(others)) for row in _added(arrays, last))
-
-
-def _strips(arrays: tuple[Array, ...], axes: tuple[int, ...]) -> tuple[Array, ...]:
-    """Up to 16 strips of each array, cut along the axis that gives most of them, and added."""
-    aval = jax.typeof(arrays[0])
-    counts = {axis: _most_strips(aval.shape[axis]) for axis in axes}
-    axis, count = max(counts.items(), key=operator.itemgetter(1))
-    if count < LEAST_STRIPS or any(name is not None for name in aval.sharding.spec[axis:]):
-        return arrays
-    before, after = aval.shape[:axis], aval.shape[axis + 1 :]
-    width = aval.shape[axis] // count
-    strips = tuple(x.reshape(*before, count, width * math.prod(after)) for x in arrays)
-    return tuple(x.reshape(*before, width, *after) for x in _added(strips, axis))
-
-
-def _most_strips(size: int) -> int:
-    """The largest number up to 16 that divides it, 1 if it is symbolic."""
-    if not isinstance(size, int):
-        return 1
-    return max(count for count in range(1, MOST_STRIPS + 1) if size % count == 0)
-
-
-def _added(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
-    zeros = tuple(jnp.zeros((), array.dtype) for array in arrays)
-    return tuple(lax.reduce(arrays, zeros, functools.partial(jax.tree.map, operator.add), (axis,)))
-
-
-@sums.defjvp
-def _sums_jvp(
-    axes: tuple[int, ...], primals: tuple[tuple[Array, ...]], tangents: tuple[tuple[Array, ...]]
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    return sums(*primals, axes), tuple(jnp.sum(tangent, axes) for tangent in tangents[0])
 
 
 def mean(region: Region, costs: Array) -> Array:

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxloss import reduction
 from jaxloss._arguments import Arguments
 from jaxloss._numerics import ratio, relu
+from jaxloss._sums import sums
 from jaxloss.segmentation._regions import (
     Axis,
     Region,
@@ -22,7 +23,6 @@ from jaxloss.segmentation._regions import (
     mean,
     power,
     region_of,
-    sums,
 )
 
 SCALE = 2.0**32
