@@ -66,6 +66,11 @@ def _roots(vectors: Arrays, floor: Array, axes: Axes) -> list[tuple[Scaled, Arra
     each = scaled(vectors, axes, jnp.sqrt(lax.stop_gradient(floor)))
     squares = sums(tuple(jnp.square(x) for x, _ in each), axes)
     return [
-        (v, jnp.sqrt(jnp.where(v.scale == 0, 1, jnp.expand_dims(square, axes) + floor * v.scale**2)))
+        (
+            v,
+            jnp.sqrt(
+                jnp.where(v.scale == 0, 1, jnp.expand_dims(square, axes) + floor * v.scale**2)
+            ),
+        )
         for v, square in zip(each, squares, strict=True)
     ]

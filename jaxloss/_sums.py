@@ -4,6 +4,7 @@ import functools
 import math
 import operator
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,11 +42,23 @@ def largest(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
 def _reduced(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
     if not axes:
         return arrays
-    return lax.platform_dependent(
-        *arrays,
-        cpu=lambda *arrays: _over_axes(_strips(arrays, axes, combine, start), axes, combine, start),
-        default=lambda *arrays: _over_axes(arrays, axes, combine, start),
+
+    def on_cpu(*arrays: Array) -> Arrays:
+        return _over_axes(_strips(arrays, axes, combine, start), axes, combine, start)
+
+    def on_gpu(*arrays: Array) -> Arrays:
+        # Of columns, three at once overflow the shared memory, and the terms would be written.
+        step = len(arrays) if arrays[0].ndim - 1 in axes else 2
+        parts = (arrays[i : i + step] for i in range(0, len(arrays), step))
+        return tuple(x for part in parts for x in _over_axes(part, axes, combine, start))
+
+    def anywhere(*arrays: Array) -> Arrays:
+        return _over_axes(arrays, axes, combine, start)
+
+    reduced: Arrays = lax.platform_dependent(
+        *arrays, cpu=on_cpu, cuda=on_gpu, rocm=on_gpu, default=anywhere
     )
+    return reduced
 
 
 def _over_axes(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
@@ -73,7 +86,7 @@ def _strips(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: floa
     return tuple(x.reshape(*before, width, *after) for x in combined)
 
 
-def _most_strips(size: int) -> int:
+def _most_strips(size: Any) -> int:
     """The largest number up to 16 that divides it, 1 if it is symbolic."""
     if not isinstance(size, int):
         return 1

@@ -15,10 +15,16 @@ from jaxloss.distribution._units import in_base
 
 # (exp(d) - 1 - d) / d^2 for |d| <= 1, right to the last digit of float64.
 EXPONENTIAL_REST = tuple(1 / math.factorial(k + 2) for k in range(17))
-# ((1 + s) log(1 + s) + (1 - s) log(1 - s)) / s^2 as a series of s^2, and how many of its terms
-# bytes of precision need for |s| <= 1/2.
+# ((1 + s) log(1 + s) + (1 - s) log(1 - s)) / s^2 as a series of s^2 for |s| <= 1/2, and x log(x)
+# as one of x - 7/4 for x from 3/2 to 2: how many terms of each, by the bytes of precision.
 CONVEXITY = tuple(1 / (k * (2 * k - 1)) for k in range(1, 26))
-CONVEXITY_TERMS = {4: 12, 8: 25}
+CENTRE = 1.75
+HIGHER_SHARE = (
+    CENTRE * math.log(CENTRE),
+    math.log(CENTRE) + 1,
+    *(-1 / (k * (k - 1) * (-CENTRE) ** (k - 1)) for k in range(2, 20)),
+)
+TERMS = {4: (12, 9), 8: (25, 20)}
 
 
 def kl_divergence(
@@ -303,9 +309,11 @@ def _log_ratio(log_q: Array, t: Array) -> tuple[Array, Array]:
 def _shannon(p: Array, q: Array) -> Array:
     """(p log(p / m) + q log(q / m)) / 2 as m ((1 + s) log(1 + s) + (1 - s) log(1 - s)) / 2."""
     m, s, p_share, q_share = _shares(p, q)
-    terms = CONVEXITY_TERMS[s.dtype.itemsize]
-    near = jnp.square(s) * horner(jnp.square(s), CONVEXITY[:terms])
-    far = _entropic(p_share) + _entropic(q_share)
+    inner, outer = TERMS[s.dtype.itemsize]
+    near = jnp.square(s) * horner(jnp.square(s), CONVEXITY[:inner])
+    lower = jnp.minimum(p_share, q_share)
+    far = lower * jnp.log(jnp.where(lower == 0, 1, lower))
+    far += horner(1 - CENTRE + jnp.abs(s), HIGHER_SHARE[:outer])
     return settled(0.5 * m * jnp.where(jnp.abs(s) < 0.5, near, far))
 
 
@@ -344,8 +352,3 @@ def _shares(p: Array, q: Array) -> tuple[Array, Array, Array, Array]:
     total = p + q
     inverse = 1 / jnp.where(total == 0, 1, total)
     return 0.5 * total, (p - q) * inverse, 2 * p * inverse, 2 * q * inverse
-
-
-def _entropic(share: Array) -> Array:
-    """x log(x), and 0 at 0."""
-    return share * jnp.log(jnp.where(share == 0, 1, share))

@@ -5,9 +5,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
+from jaxloss._lengths import lengths
 from jaxloss._logistic import known_number
 from jaxloss._numerics import relu
-from jaxloss._lengths import lengths
 from jaxloss.embedding._vectors import length, masks, power, scale_of
 
 

@@ -134,7 +134,8 @@ def _steps(errors: Array, y: Array) -> Array:
     """J_k - J_(k-1) at the place of each error; infinitely low ones come last."""
     if errors.dtype != jnp.float32 or any(jax.typeof(errors).sharding.spec):
         return _steps_by_sorts(errors, y)
-    return lax.platform_dependent(errors, y, cpu=_steps_by_keys, default=_steps_by_sorts)
+    steps: Array = lax.platform_dependent(errors, y, cpu=_steps_by_keys, default=_steps_by_sorts)
+    return steps
 
 
 def _steps_by_sorts(errors: Array, y: Array) -> Array:
@@ -154,7 +155,8 @@ def _steps_by_keys(errors: Array, y: Array) -> Array:
         place = _descending(errors)
         steps = _differences(y.at[place].get(mode="promise_in_bounds"))
         scattered = jnp.zeros_like(steps).at[place]
-        return scattered.set(steps, mode="promise_in_bounds", unique_indices=True)
+        placed: Array = scattered.set(steps, mode="promise_in_bounds", unique_indices=True)
+        return placed
 
     shape = math.prod(y.shape[:-1]), y.shape[-1]
     regions = errors.reshape(shape), y.reshape(shape)
@@ -168,7 +170,8 @@ def _descending(x: Array) -> Array:
     rising = jnp.where(bits < sign, bits + sign, ~bits)
     with jax.enable_x64(True):
         keys = (rising.astype(jnp.uint64) << jnp.uint64(32)) + _places(x).astype(jnp.uint64)
-        return lax.sort(keys).astype(jnp.uint32).astype(jnp.int32)
+        places: Array = lax.sort(keys).astype(jnp.uint32).astype(jnp.int32)
+    return places
 
 
 def _places(y: Array) -> Array:
