@@ -160,7 +160,8 @@ def _steps_by_keys(errors: Array, y: Array) -> Array:
 
     shape = math.prod(y.shape[:-1]), y.shape[-1]
     regions = errors.reshape(shape), y.reshape(shape)
-    return lax.map(steps, regions).reshape(y.shape)
+    found: Array = lax.map(steps, regions)
+    return found.reshape(y.shape)
 
 
 def _descending(x: Array) -> Array:
