@@ -44,7 +44,8 @@ def _reduced(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: flo
         return arrays
 
     def on_cpu(*arrays: Array) -> Arrays:
-        return _over_axes(_strips(arrays, axes, combine, start), axes, combine, start)
+        arrays = _strips(arrays, axes, combine, start) if undivided() else arrays
+        return _over_axes(arrays, axes, combine, start)
 
     def on_gpu(*arrays: Array) -> Arrays:
         # Of columns, three at once overflow the shared memory, and the terms would be written.
@@ -59,6 +60,11 @@ def _reduced(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: flo
         *arrays, cpu=on_cpu, cuda=on_gpu, rocm=on_gpu, default=anywhere
     )
     return reduced
+
+
+def undivided() -> bool:
+    """Whether no array is split over devices: the parts of merged axes would have to move."""
+    return jax.device_count() == 1
 
 
 def _over_axes(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
@@ -77,7 +83,7 @@ def _strips(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: floa
     aval = jax.typeof(arrays[0])
     counts = {axis: _most_strips(aval.shape[axis]) for axis in axes}
     axis, count = max(counts.items(), key=operator.itemgetter(1))
-    if count < LEAST_STRIPS or any(name is not None for name in aval.sharding.spec[axis:]):
+    if count < LEAST_STRIPS:
         return arrays
     before, after = aval.shape[:axis], aval.shape[axis + 1 :]
     width = aval.shape[axis] // count

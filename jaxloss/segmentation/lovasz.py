@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
 from jaxloss._numerics import ratio, relu
+from jaxloss._sums import undivided
 from jaxloss.segmentation._regions import Axis, Region, agreement, region_of
 
 
@@ -132,7 +133,7 @@ def _extension(region: Region, errors: Array) -> Array:
 
 def _steps(errors: Array, y: Array) -> Array:
     """J_k - J_(k-1) at the place of each error; infinitely low ones come last."""
-    if errors.dtype != jnp.float32 or any(jax.typeof(errors).sharding.spec):
+    if errors.dtype != jnp.float32 or not undivided():
         return _steps_by_sorts(errors, y)
     steps: Array = lax.platform_dependent(errors, y, cpu=_steps_by_keys, default=_steps_by_sorts)
     return steps
