@@ -1,6 +1,12 @@
 """The cases of `bench.speed`, by task."""
 
-from bench.cases import boxes, detectors, logits
+from bench.cases import boxes, detectors, logits, regions, vectors
 from bench.cases.case import Case
 
-CASES: list[Case] = [*logits.CASES, *boxes.CASES, *detectors.CASES]
+CASES: list[Case] = [
+    *logits.CASES,
+    *regions.CASES,
+    *vectors.CASES,
+    *boxes.CASES,
+    *detectors.CASES,
+]

@@ -8,13 +8,23 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
-from jaxloss._derivatives import weighted
+from jaxloss._derivatives import settled, weighted
 from jaxloss._numerics import horner, ratio
 from jaxloss._reduced import Axis, reduced
 from jaxloss.distribution._units import in_base
 
 # (exp(d) - 1 - d) / d^2 for |d| <= 1, right to the last digit of float64.
 EXPONENTIAL_REST = tuple(1 / math.factorial(k + 2) for k in range(17))
+# ((1 + s) log(1 + s) + (1 - s) log(1 - s)) / s^2 as a series of s^2 for |s| <= 1/2, and x log(x)
+# as one of x - 7/4 for x from 3/2 to 2: how many terms of each, by the bytes of precision.
+CONVEXITY = tuple(1 / (k * (2 * k - 1)) for k in range(1, 26))
+CENTRE = 1.75
+HIGHER_SHARE = (
+    CENTRE * math.log(CENTRE),
+    math.log(CENTRE) + 1,
+    *(-1 / (k * (k - 1) * (-CENTRE) ** (k - 1)) for k in range(2, 20)),
+)
+TERMS = {4: (12, 9), 8: (25, 20)}
 
 
 def kl_divergence(
@@ -243,9 +253,10 @@ def jensen_shannon_divergence(
 @jax.custom_jvp
 def _divergence(log_q: Array, t: Array) -> Array:
     """t (log(t) - log_q), and 0 with derivative 0 where t is 0."""
-    absent = t == 0
-    log_q = jnp.where(absent & (log_q == -jnp.inf), 0, log_q)
-    return t * (jnp.log(jnp.where(absent, 1, t)) - log_q)
+    absent = (t == 0) & (log_q < jnp.inf)
+    # All in what is selected, so that the compiler for CPUs writes one array on the way.
+    gap = jnp.log(jnp.where(absent, 1, t)) - jnp.where(absent, 0, log_q)
+    return jnp.where(absent, 0, t * gap)
 
 
 def _divergence_jvp(
@@ -297,12 +308,13 @@ def _log_ratio(log_q: Array, t: Array) -> tuple[Array, Array]:
 @jax.custom_jvp
 def _shannon(p: Array, q: Array) -> Array:
     """(p log(p / m) + q log(q / m)) / 2 as m ((1 + s) log(1 + s) + (1 - s) log(1 - s)) / 2."""
-    s = ratio(p - q, p + q)
-    near = jnp.abs(s) < 0.5
-    inner = jnp.where(near, s, 0)
-    bend = inner * (jnp.log1p(inner) - jnp.log1p(-inner)) + jnp.log1p(-jnp.square(inner))
-    ends = p * _log_share(p, q) + q * _log_share(q, p)
-    return jnp.where(near, 0.25 * (p + q) * bend, 0.5 * ends)
+    m, s, p_share, q_share = _shares(p, q)
+    inner, outer = TERMS[s.dtype.itemsize]
+    near = jnp.square(s) * horner(jnp.square(s), CONVEXITY[:inner])
+    lower = jnp.minimum(p_share, q_share)
+    far = lower * jnp.log(jnp.where(lower == 0, 1, lower))
+    far += horner(1 - CENTRE + jnp.abs(s), HIGHER_SHARE[:outer])
+    return settled(0.5 * m * jnp.where(jnp.abs(s) < 0.5, near, far))
 
 
 def _shannon_jvp(
@@ -316,9 +328,27 @@ def _shannon_jvp(
 _shannon.defjvp(_shannon_jvp, symbolic_zeros=True)
 
 
+@jax.custom_jvp
 def _log_share(p: Array, q: Array) -> Array:
     """log(2 p / (p + q)), and 0 with derivative 0 where p is 0."""
-    s, share = ratio(p - q, p + q), ratio(p, p + q)
-    near = jnp.abs(s) < 0.5
-    far = jnp.log(2 * jnp.where(near | (share == 0), 0.5, share))
-    return jnp.where(near, jnp.log1p(jnp.where(near, s, 0)), far)
+    _, s, share, _ = _shares(p, q)
+    share = jnp.where(share == 0, 1, jnp.where(s > -0.5, 1 + s, share))
+    # What rounding 1 + s has lost.
+    lost = jnp.where(s > -0.5, s - (share - 1), 0)
+    return jnp.log(share) + lost / share
+
+
+@_log_share.defjvp
+def _log_share_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    p, q = primals
+    slope = ratio(ratio(q, p) * tangents[0] - tangents[1], p + q)
+    return _log_share(p, q), jnp.where(p == 0, 0, slope)
+
+
+def _shares(p: Array, q: Array) -> tuple[Array, Array, Array, Array]:
+    """m = (p + q) / 2, (p - q) / 2m, p / m and q / m; of nothing all are 0."""
+    total = p + q
+    inverse = 1 / jnp.where(total == 0, 1, total)
+    return 0.5 * total, (p - q) * inverse, 2 * p * inverse, 2 * q * inverse

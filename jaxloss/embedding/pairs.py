@@ -5,6 +5,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
+from jaxloss._lengths import lengths
 from jaxloss._logistic import known_number
 from jaxloss._numerics import relu
 from jaxloss.embedding._vectors import length, masks, power, scale_of
@@ -145,23 +146,13 @@ def triplet_margin_loss(
     anchor, positive, negative = hide(kept, *vectors)
     degree = check.scalar("norm_degree", norm_degree, anchor)
     rounding = check.scalar("eps", eps, anchor)
-    euclidean = known_number(norm_degree) == 2
-    near, far = (
-        _euclidean(anchor - other, axis, rounding)
-        if euclidean
-        else _distance(anchor - other, axis, degree, rounding)
-        for other in (positive, negative)
-    )
-    gap = near - far
-    return keep(mask, relu(gap + check.parameter("margin", margin, gap)))
-
-
-def _euclidean(difference: Array, axis: int, eps: Array) -> Array:
-    """(sum difference^2 + eps)^(1/2)."""
-    scale = scale_of(difference, axis, jnp.sqrt(eps))
-    square = jnp.sum(jnp.square(difference * scale), axis, keepdims=True) + eps * scale * scale
-    root = jnp.sqrt(jnp.where(scale == 0, jnp.ones_like(square), square))
-    return jnp.squeeze(_unscaled(root, scale), axis)
+    gaps = tuple(jnp.broadcast_to(anchor - other, shape) for other in (positive, negative))
+    if known_number(norm_degree) == 2:
+        near, far = lengths(gaps, rounding, (axis % len(shape),))
+    else:
+        near, far = (_distance(gap, axis, degree, rounding) for gap in gaps)
+    excess = near - far
+    return keep(mask, relu(excess + check.parameter("margin", margin, excess)))
 
 
 def _distance(difference: Array, axis: int, degree: Array, eps: Array) -> Array:

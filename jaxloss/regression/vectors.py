@@ -1,12 +1,20 @@
 """Losses of whole vectors: the root of a mean square, and the angle between two."""
 
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
+from jaxloss._lengths import scaled
 from jaxloss._numerics import inverse_power_of_two, ratio
 from jaxloss._reduced import Axis, Reduced, reduced
+from jaxloss._sums import sums
 
 
 def root_mean_squared_error(
@@ -113,8 +121,7 @@ def cosine_similarity(
     check = Arguments("cosine_similarity")
     rows = reduced(check, axis, where, *check.pair(predictions=predictions, targets=targets))
     floor = check.scalar("epsilon", epsilon, rows.arrays[0])
-    (u, _), (v, _) = (_unit(rows, x, floor) for x in rows.arrays)
-    return rows.total(u * v)
+    return rows.mask(_cosine(*rows.arrays, floor, rows.axes))
 
 
 def cosine_distance(
@@ -172,8 +179,7 @@ def cosine_distance(
     check = Arguments("cosine_distance")
     rows = reduced(check, axis, where, *check.pair(predictions=predictions, targets=targets))
     floor = check.scalar("epsilon", epsilon, rows.arrays[0])
-    (u, short_u), (v, short_v) = (_unit(rows, x, floor) for x in rows.arrays)
-    return rows.mask(0.5 * (rows.total(jnp.square(u - v)) + short_u + short_v))
+    return rows.mask(_one_minus_cosine(*rows.arrays, floor, rows.axes))
 
 
 def _scaled(rows: Reduced, x: Array) -> tuple[Array, Array]:
@@ -183,13 +189,105 @@ def _scaled(rows: Reduced, x: Array) -> tuple[Array, Array]:
     return x * scale, scale
 
 
-def _unit(rows: Reduced, x: Array, floor: Array) -> tuple[Array, Array]:
-    """`x / max(|x|, sqrt(floor))`, and what its squared length lacks of 1."""
-    scaled, scale = _scaled(rows, x)
-    square = jnp.sum(jnp.square(scaled), rows.axes, keepdims=True)
-    length = jnp.sqrt(jnp.where(scale > 0, square, 1))
-    least = jnp.sqrt(jnp.where(floor > 0, floor, 1))
-    short = (floor > 0) & (length < least * scale) | (scale == 0)
-    unit = jnp.where(short, jnp.where(floor > 0, x / least, 0 * x), scaled / length)
-    lack = jnp.where(jnp.squeeze(short, rows.axes), 1 - rows.total(jnp.square(unit)), 0)
-    return unit, lack
+class _Pair(NamedTuple):
+    """Two vectors in units of their lengths or the root of the floor, if that is more.
+
+    Attributes:
+      units: both vectors, divided.
+      factors: what they were multiplied by, as two factors that do not overflow.
+      long: whether their lengths are above the root of the floor.
+      cosine: the product of the units.
+    """
+
+    units: tuple[Array, Array]
+    factors: tuple[tuple[Array, Array], tuple[Array, Array]]
+    long: tuple[Array, Array]
+    cosine: Array
+
+
+def _pair(u: Array, v: Array, floor: Array, axes: tuple[int, ...]) -> _Pair:
+    (u, by_u), (v, by_v) = scaled((u, v), axes, jnp.sqrt(lax.stop_gradient(floor)))
+    sums_of = sums((jnp.square(u), jnp.square(v), u * v), axes)
+    u_square, v_square, product = (jnp.expand_dims(x, axes) for x in sums_of)
+    (long_u, u_root), (long_v, v_root) = (
+        _root(square, floor * scale * scale, scale)
+        for square, scale in ((u_square, by_u), (v_square, by_v))
+    )
+    return _Pair(
+        (u / u_root, v / v_root),
+        ((by_u, u_root), (by_v, v_root)),
+        (long_u, long_v),
+        product / u_root / v_root,
+    )
+
+
+def _root(square: Array, floor: Array, scale: Array) -> tuple[Array, Array]:
+    """Whether a square is above the floor, and the root of the larger; 1 where the scale is 0."""
+    long = (square >= floor) & (scale > 0)
+    return long, jnp.sqrt(jnp.where(scale == 0, 1, jnp.where(long, square, floor)))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _cosine(u: Array, v: Array, floor: Array, axes: tuple[int, ...]) -> Array:
+    return jnp.squeeze(_pair(u, v, floor, axes).cosine, axes)
+
+
+def _cosine_jvp(
+    axes: tuple[int, ...],
+    primals: tuple[Array, Array, Array],
+    tangents: tuple[Any, Any, Any],
+) -> tuple[Array, Array]:
+    pair = _pair(*primals, axes)
+    change = _turn(pair, primals[2], tangents, axes, lambda a, b: b - pair.cosine * a)
+    return _cosine(*primals, axes), change
+
+
+_cosine.defjvp(_cosine_jvp, symbolic_zeros=True)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _one_minus_cosine(u: Array, v: Array, floor: Array, axes: tuple[int, ...]) -> Array:
+    """Half the squared difference of the units, in which nothing cancels, and what is short."""
+    pair = _pair(u, v, floor, axes)
+    a, b = pair.units
+    gap, *squares = sums((jnp.square(a - b), jnp.square(a), jnp.square(b)), axes)
+    lacks = (
+        jnp.where(jnp.squeeze(long, axes), 0, 1 - square)
+        for long, square in zip(pair.long, squares, strict=True)
+    )
+    return 0.5 * sum(lacks, gap)
+
+
+def _one_minus_cosine_jvp(
+    axes: tuple[int, ...],
+    primals: tuple[Array, Array, Array],
+    tangents: tuple[Any, Any, Any],
+) -> tuple[Array, Array]:
+    value = _one_minus_cosine(*primals, axes)
+    rest = jnp.expand_dims(value, axes)
+    pair = _pair(*primals, axes)._replace(cosine=1 - rest)
+    return value, -_turn(pair, primals[2], tangents, axes, lambda a, b: (b - a) + rest * a)
+
+
+_one_minus_cosine.defjvp(_one_minus_cosine_jvp, symbolic_zeros=True)
+
+
+def _turn(
+    pair: _Pair,
+    floor: Array,
+    tangents: tuple[Any, Any, Any],
+    axes: tuple[int, ...],
+    across: Callable[[Array, Array], Array],
+) -> Array:
+    """The change of the cosine; `across` is the second unit without its part along the first."""
+    *changes, change_of_floor = tangents
+    total = jnp.zeros_like(pair.cosine)
+    for i, change in enumerate(changes):
+        one, other, (scale, root) = pair.units[i], pair.units[1 - i], pair.factors[i]
+        if not isinstance(change, SymbolicZero):
+            slope = jnp.where(pair.long[i], across(one, other), other) / root
+            total += jnp.sum(slope * (scale * change), axes, keepdims=True)
+        if not isinstance(change_of_floor, SymbolicZero):
+            shrunk = -0.5 * ratio(pair.cosine, floor) * change_of_floor
+            total += jnp.where(pair.long[i], 0, shrunk)
+    return jnp.squeeze(total, axes)

@@ -1,19 +1,18 @@
 """Predicted and target maps without what a mask removes, and the sums that region losses need."""
 
-import functools
-import operator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
 from jaxloss._derivatives import weighted
 from jaxloss._numerics import ratio, relu
+from jaxloss._sums import sums
 
 Axis = int | tuple[int, ...]
 
@@ -76,26 +75,6 @@ def class_axis_of(check: Arguments, axis: int, region: Region) -> int:
             f"one class an axis of 1 with `jnp.expand_dims`"
         )
     return position
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def sums(arrays: tuple[Array, ...], axes: tuple[int, ...]) -> tuple[Array, ...]:
-    """The sum of each array, all in one pass over what they are computed from.
-
-    The last axis goes first, which keeps the digits of large images. The compiler for CPUs writes
-    arrays of the input's size if each has its own reduction.
-    """
-    *others, last = axes
-    zeros = tuple(jnp.zeros((), array.dtype) for array in arrays)
-    rows = lax.reduce(arrays, zeros, functools.partial(jax.tree.map, operator.add), (last,))
-    return tuple(jnp.sum(row, tuple(others)) for row in rows)
-
-
-@sums.defjvp
-def _sums_jvp(
-    axes: tuple[int, ...], primals: tuple[tuple[Array, ...]], tangents: tuple[tuple[Array, ...]]
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    return sums(*primals, axes), tuple(jnp.sum(tangent, axes) for tangent in tangents[0])
 
 
 def mean(region: Region, costs: Array) -> Array:

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxloss import reduction
 from jaxloss._arguments import Arguments
 from jaxloss._numerics import ratio, relu
+from jaxloss._sums import sums
 from jaxloss.segmentation._regions import (
     Axis,
     Region,
@@ -22,7 +23,6 @@ from jaxloss.segmentation._regions import (
     mean,
     power,
     region_of,
-    sums,
 )
 
 SCALE = 2.0**32
@@ -155,10 +155,11 @@ def generalized_dice_loss(
     check = Arguments("generalized_dice_loss")
     region = region_of(check, axis, where, predictions=predictions, targets=targets)
     classes = _result_axis(class_axis_of(check, class_axis, region), region)
-    shared, excess, missing = sums(agreement(region.p, region.y), region.axes)
-    weights = _inverse_square_sizes(shared + missing, classes)
-    cost = jnp.sum(weights * (0.5 * (excess + missing)), classes)
-    return fraction(cost, jnp.sum(weights * shared, classes))
+    shared, excess, missing = agreement(region.p, region.y)
+    terms = (shared, 0.5 * (excess + missing), region.y)
+    shared, cost, sizes = sums(terms, region.axes)
+    weights = _inverse_square_sizes(sizes, classes)
+    return fraction(jnp.sum(weights * cost, classes), jnp.sum(weights * shared, classes))
 
 
 def jaccard_loss(
@@ -473,11 +474,21 @@ def _tversky(
     smooth: ArrayLike,
     unit: float = 1.0,
 ) -> Array:
-    """One minus the Tversky index, as a fraction in which nothing cancels; `smooth` in units."""
-    shared, excess, missing = sums(agreement(region.p, region.y), region.axes)
-    cost = check.parameter("alpha", alpha, excess) * excess
-    cost = cost + check.parameter("beta", beta, missing) * missing
+    """One minus the Tversky index, as a fraction in which nothing cancels; `smooth` in units.
+
+    The weights go into one sum: of three, a GPU would write the terms.
+    """
+    result = jax.eval_shape(lambda p: jnp.sum(p, region.axes), region.p)
+    shared, excess, missing = agreement(region.p, region.y)
+    cost = _spread(check.parameter("alpha", alpha, result), region) * excess
+    cost += _spread(check.parameter("beta", beta, result), region) * missing
+    shared, cost = sums((shared, cost), region.axes)
     return fraction(cost, shared + unit * check.parameter("smooth", smooth, shared))
+
+
+def _spread(weight: Array, region: Region) -> Array:
+    """A weight of each region, or of all, for its pixels."""
+    return jnp.expand_dims(weight, region.axes) if weight.ndim else weight
 
 
 def _inverse_square_sizes(sizes: Array, axis: int) -> Array:

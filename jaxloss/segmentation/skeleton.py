@@ -11,7 +11,8 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
 from jaxloss._numerics import relu, smaller
-from jaxloss.segmentation._regions import Axis, axes_of, fraction, region_of, sums
+from jaxloss._sums import sums
+from jaxloss.segmentation._regions import Axis, axes_of, fraction, region_of
 
 
 def soft_skeleton(predictions: ArrayLike, *, iterations: int = 10, axis: Axis = (-3, -2)) -> Array:
