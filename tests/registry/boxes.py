@@ -282,6 +282,15 @@ ROWS = [
         zoo=gap_zoo,
     ),
     transform(
+        name="boxes.terms.powered_penalty",
+        arrays={"penalty": GAP},
+        settings=({"alpha": 3.0}, {"alpha": 0.5}),
+        differentiable=("penalty",),
+        any_shape=frozenset({"penalty"}),
+        hyperparameters={"alpha": (0.5, 2.0, 3.0)},
+        zoo=lambda: {"penalty": gap_zoo()["gap"]},
+    ),
+    transform(
         name="boxes.terms.rectified",
         hyperparameters={
             "beta": (0.5, 0.8, 0.95),

@@ -23,4 +23,5 @@ from jaxloss.boxes.terms.shapes import weighted_shape_difference as weighted_sha
 from jaxloss.boxes.terms.transforms import focal_weight as focal_weight
 from jaxloss.boxes.terms.transforms import interval as interval
 from jaxloss.boxes.terms.transforms import powered as powered
+from jaxloss.boxes.terms.transforms import powered_penalty as powered_penalty
 from jaxloss.boxes.terms.transforms import rectified as rectified
