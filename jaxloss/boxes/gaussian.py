@@ -32,15 +32,23 @@ def wasserstein_distance(first: Columns, second: Columns) -> Array:
 
 
 @of_boxes
-def normalized_distance(first: Columns, second: Columns) -> Array:
-    """The same over (w h W H)^(1/4), a mean side; enormous where that is 0 and the distance not."""
+def logarithmic_distance(first: Columns, second: Columns) -> Array:
+    """ln(1 + D / (w h W H)^(1/4)), of D over a mean side; enormous where that is 0 and D is not.
+
+    Where D is large, by logarithms: second derivatives of the quotient would overflow.
+    """
     pair = _gaussians(first, second)
     distance, flat = _distance(pair), _flat(pair)
     infinite = flat & (distance > 0)
-    w, h, W, H = (jnp.where(flat, jnp.ones_like(side), side) for side in pair[2:6])
+    one = jnp.ones_like(distance)
+    w, h, W, H = (jnp.where(flat, one, side) for side in pair[2:6])
     side = _geometric_mean(_geometric_mean(w, h), _geometric_mean(W, H))
-    value = ratio(jnp.where(infinite, jnp.zeros_like(distance), distance), side)
-    return jnp.where(infinite, jnp.full_like(value, ENORMOUS), value)
+    far = ~flat & (distance >= 1024 * side)
+    near = ratio(jnp.where(far | infinite, 0 * one, distance), side)
+    large, unit = jnp.where(far, distance, one), inverse_power_of_two(side)
+    sides = sum(logarithm(size, unit) for size in (w, h, W, H))
+    value = logarithm(large, unit) - 0.25 * sides + jnp.log1p(ratio(side, large))
+    return jnp.where(infinite, ENORMOUS * one, jnp.where(far, value, jnp.log1p(near)))
 
 
 def _geometric_mean(a: Array, b: Array) -> Array:
@@ -286,8 +294,7 @@ def gwd_loss(
       the same Gaussian. So are (w, h, r) and (h, w, r + pi / 2), and negative sides are those
       without their sign; at a side of 0 the derivative is that from above. `D` is computed without
       cancellation. It depends on the unit of length; normalized, a box without area is infinitely
-      far from every other: the loss is 1 with gradient 0, and second derivatives of sides below
-      1e-12 may leave the range of float32.
+      far from every other: the loss is 1 with gradient 0.
 
     Differences:
       The official configurations have `tau = 2` and the root; the TensorFlow code writes the
@@ -530,7 +537,7 @@ def _hellinger(distance: Array) -> Array:
 DISTANCES: dict[str, Callable[[Array, Array], Array]] = {
     "sqrt": wasserstein_distance,
     "log1p": lambda p, t: jnp.log1p(jnp.square(wasserstein_distance(p, t))),
-    "normalized": lambda p, t: jnp.log1p(normalized_distance(p, t)),
+    "normalized": logarithmic_distance,
 }
 DIVERGENCES: dict[str, Callable[[Array, Array], Array]] = {
     "log1p": _bounded,
