@@ -228,6 +228,21 @@ class Arguments:
                 f"axes, of an array of {rank} dimensions"
             ) from None
 
+    def similarity(self, name: str, value: object, sides: int, dtype: Any) -> None:
+        """Refuses what is no function of two boxes `[..., sides]` with a result `[...]`."""
+        if not callable(value):
+            raise TypeError(
+                f"`{self.function}`: `{name}` is a {type(value).__name__}, expected a function of "
+                f"two boxes, such as `jaxloss.boxes.iou`"
+            )
+        one, two = (jax.ShapeDtypeStruct((count, sides), dtype) for count in (1, 2))
+        shape = getattr(jax.eval_shape(value, one, two), "shape", None)
+        if shape != (2,):
+            raise ValueError(
+                f"`{self.function}`: `{name}` makes {shape} of boxes {one.shape} and {two.shape}, "
+                f"expected (2,): boxes that broadcast, not all pairs as of `pairwise`"
+            )
+
     def option(self, name: str, value: object, options: Iterable[object], remedy: str) -> None:
         """Refuses a `value` that is none of the `options`."""
         known = list(options)

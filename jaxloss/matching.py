@@ -113,6 +113,7 @@ def match_anchors(
     anchors, boxes = check.floats(anchors=anchors, boxes=boxes)
     check.shape("anchors", anchors, (None, 4), "boxes as x1, y1, x2, y2")
     check.shape("boxes", boxes, (None, 4), "boxes as x1, y1, x2, y2")
+    check.similarity("similarity", similarity, 4, anchors.dtype)
     mask = check.where(where, boxes.shape[:1], "the boxes without their last axis")
     exists = jnp.ones(boxes.shape[0], bool) if mask is None else mask
     exists = jnp.broadcast_to(exists, boxes.shape[:1])

@@ -9,7 +9,7 @@ import pytest
 
 import jaxloss
 from bench.regression.descent import Descent, descend
-from bench.regression.losses import named
+from bench.regression.losses import named, names
 from bench.regression.protocols import CASES, PROTOCOLS, RATIOS, Protocol
 from bench.regression.published import SUMS, as_published
 
@@ -69,6 +69,15 @@ def test_boxes_arrive():
     overlap = small("wiou", "diou").overlap
     assert (np.diff(overlap[:60]) > -1e-3).all()
     assert overlap[120] > 0.9 > 0.1 > overlap[0]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", names())
+def test_every_loss_of_the_family_runs_and_brings_boxes_nearer(name: str):
+    run = partial(descend, points=1, steps=30, chunk=1, devices=jax.devices()[:1])
+    overlap = run(named(name, WIOU), WIOU).overlap
+    assert np.isfinite(overlap).all()
+    assert overlap[30] > overlap[0]
 
 
 def test_runs_are_repeatable():

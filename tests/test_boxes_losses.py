@@ -74,6 +74,37 @@ def test_float64_values_are_the_formula(name):
         np.testing.assert_allclose(LOSSES[name](p, t), reference(name, p, t), rtol=1e-9)
 
 
+def touching_pairs():
+    """Targets moved until one edge, or a corner, touches the prediction from outside."""
+    p, t = random_pairs()
+    moves = p[:, 2:] - t[:, :2]
+    moves[::3, 0] = moves[1::3, 1] = 0
+    t = t + np.tile(moves, 2)
+    t[:, :2] = np.where(moves != 0, p[:, 2:], t[:, :2])
+    t = t.astype(np.float32).astype(np.float64)
+    return p, np.concatenate([t[:, :2], np.maximum(t[:, 2:], t[:, :2] + 1)], -1)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_values_of_touching_boxes_are_the_formula(name):
+    p, t = touching_pairs()
+    found = LOSSES[name](p.astype(np.float32), t.astype(np.float32))
+    np.testing.assert_allclose(found, reference(name, p, t), rtol=1e-6)
+    if name == "iou":
+        np.testing.assert_array_equal(found, 1)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_never_falls_as_boxes_move_apart(name):
+    box = np.array([0.0, 0.0, 30.0, 20.0])
+    steps = np.linspace(0, 150, 1000)[:, None]
+    for direction in ([1.0, 0.0], [0.6, 0.8], [-1.0, 0.3]):
+        moved = box + steps * np.array(direction * 2)
+        with jax.enable_x64(True):
+            losses = np.asarray(LOSSES[name](moved, np.tile(box, (1000, 1))))
+        assert np.all(np.diff(losses) >= -1e-14), direction
+
+
 def differences(name, p, t, step=1e-5):
     """Central differences of the reference by both boxes, with alpha constant."""
     *_, alpha = terms(p, t)
@@ -136,8 +167,9 @@ def test_check_values(name, setting, value):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_identical_boxes_have_loss_zero_and_gradient_zero(name):
-    sides = 10.0 ** np.arange(-12, 13, 3)
-    boxes = jnp.asarray(sides[:, None] * np.array([0.5, 0.3, 1.5, 0.9]), jnp.float32)
+    unit = np.array([[0.5, 0.3, 1.5, 0.9], [0.5, 0.3, 0.5, 0.9], [0.5, 0.3, 0.5, 0.3]])
+    boxes = (10.0 ** np.arange(-12, 13, 3)[:, None, None] * unit).reshape(-1, 4)
+    boxes = jnp.asarray(boxes, jnp.float32)
 
     @jax.jit
     def value_and_gradients(predictions, targets):
@@ -146,7 +178,7 @@ def test_identical_boxes_have_loss_zero_and_gradient_zero(name):
 
     value, gradients = value_and_gradients(boxes, boxes)
     assert not np.any(value)
-    chex.assert_trees_all_equal(gradients, (jnp.zeros((9, 4)), jnp.zeros((9, 4))))
+    chex.assert_trees_all_equal(gradients, jax.tree.map(jnp.zeros_like, gradients))
     if name in SIMILARITIES:
         assert np.all(SIMILARITIES[name](boxes, boxes) == 1)
 

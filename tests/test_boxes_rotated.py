@@ -1,5 +1,7 @@
 """Rotated boxes against shapely's polygons, definitions in float64 matrices, and invariances."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,9 +10,10 @@ import shapely
 
 import jaxloss
 from jaxloss import boxes
+from jaxloss.boxes.gaussian import logarithmic_divergence, wasserstein_distance
 from tests.registry.rotated import edge_pairs, rotated_boxes
 
-iou = jax.jit(boxes.rotated_iou)
+iou, loss = jax.jit(boxes.rotated_iou), jax.jit(jaxloss.rotated_iou_loss)
 value_and_gradient = jax.jit(jax.vmap(jax.value_and_grad(jaxloss.rotated_iou_loss)))
 FIRST, SECOND = np.array([0.0, 0.0, 4.0, 2.0, 0.3]), np.array([0.5, -0.3, 3.0, 2.5, -0.2])
 
@@ -47,12 +50,13 @@ def differences(function, x, step=1e-6):
 
 
 def test_iou_is_that_of_polygons():
-    a, b = pairs(2000)
+    a, b = pairs(10_000)
     expected = iou_reference(a, b)
     assert 0.3 < np.mean(expected > 0.1) < 0.95
     np.testing.assert_allclose(iou(np.float32(a), np.float32(b)), expected, rtol=0, atol=1e-5)
     with jax.enable_x64(True):
         np.testing.assert_allclose(iou(a, b), expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(loss(a, b), 1 - expected, rtol=0, atol=1e-12)
 
 
 def test_disjoint_is_exactly_0_and_touching_almost():
@@ -176,12 +180,17 @@ def gwd_reference(a, b):
     return square, 1 - 1 / (2 + np.sqrt(square)), 1 - 1 / (1 + np.log1p(square))
 
 
-def kld_reference(first, second):
+def normalized_reference(a, b):
+    areas = np.prod(a[..., 2:4], -1) * np.prod(b[..., 2:4], -1)
+    return 1 - 1 / (1 + np.log1p(np.sqrt(gwd_reference(a, b)[0]) / areas**0.25))
+
+
+def kld_reference(first, second, transform=np.log1p):
     S, T = covariance(first, 4), covariance(second, 4)
     trace = np.trace(np.linalg.inv(T) @ S, axis1=-2, axis2=-1)
     logarithm = np.log(np.linalg.det(T) / np.linalg.det(S))
     divergence = 0.5 * (offset_term(first, second, T) + trace + logarithm) - 1
-    return 1 - 1 / (1 + np.log1p(divergence))
+    return 1 - 1 / (1 + transform(divergence))
 
 
 def kfiou_reference(a, b):
@@ -206,6 +215,24 @@ GAUSSIAN = [
         lambda p, t: gwd_reference(p, t)[2],
         0.3622568586,
     ),
+    (
+        jaxloss.gwd_loss,
+        {"tau": 1.0, "transform": "normalized"},
+        normalized_reference,
+        1 - 1 / (1 + np.log1p(np.sqrt(0.7647859484) / 60**0.25)),
+    ),
+    (
+        jaxloss.kld_loss,
+        {"transform": "sqrt"},
+        lambda p, t: kld_reference(t, p, np.sqrt),
+        1 - 1 / (1 + np.sqrt(0.2995474977)),
+    ),
+    (
+        jaxloss.kld_loss,
+        {"transform": "sqrt", "tau": 1.0, "direction": "prediction||target"},
+        partial(kld_reference, transform=np.sqrt),
+        1 - 1 / (1 + np.sqrt(0.2910342612)),
+    ),
     (jaxloss.kld_loss, {}, lambda p, t: kld_reference(t, p), 0.2076170977),
     (jaxloss.kld_loss, {"direction": "prediction||target"}, kld_reference, 0.2034688295),
     (jaxloss.kfiou_loss, {}, lambda p, t: 1 - kfiou_reference(p, t), 0.6871194628),
@@ -220,6 +247,12 @@ GAUSSIAN = [
         {"form": "logarithm"},
         lambda p, t: -np.log(kfiou_reference(p, t)),
         1.161933832,
+    ),
+    (
+        jaxloss.kfiou_loss,
+        {"form": "rescaled"},
+        lambda p, t: 1 - 3 * kfiou_reference(p, t),
+        0.0613583885,
     ),
     (
         jaxloss.probiou_loss,
@@ -241,13 +274,14 @@ def test_gaussian_losses_are_their_definitions(loss, setting, reference, known):
         assert float(loss(jnp.asarray(FIRST), jnp.asarray(SECOND), **setting)) == pytest.approx(
             known, abs=1e-9
         )
-        np.testing.assert_allclose(run(p, t), reference(p, t), rtol=1e-9)
+        np.testing.assert_allclose(run(p, t), reference(p, t), rtol=1e-9, atol=1e-14)
         expected = (
             differences(lambda x: reference(x, t), p, 1e-5),
             differences(lambda x: reference(p, x), t, 1e-5),
         )
         np.testing.assert_allclose(gradients(p, t), expected, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(run(np.float32(p), np.float32(t)), reference(p, t), rtol=1e-5)
+    found = run(np.float32(p), np.float32(t))
+    np.testing.assert_allclose(found, reference(p, t), rtol=1e-5, atol=1e-7)
 
 
 @each_loss
@@ -260,7 +294,8 @@ def test_gaussian_losses_lose_the_angle_of_squares_and_keep_the_frame(
     with jax.enable_x64(True):
         expected = loss(p, t, **setting)
         np.testing.assert_allclose(loss(turned, t, **setting), expected, rtol=1e-9)
-        for move in (moved, quartered) if loss is jaxloss.gwd_loss else (moved, quartered, scaled):
+        absolute = loss is jaxloss.gwd_loss and setting.get("transform") != "normalized"
+        for move in (moved, quartered) if absolute else (moved, quartered, scaled):
             np.testing.assert_allclose(loss(*move(p, t), **setting), expected, rtol=1e-9)
 
 
@@ -271,16 +306,83 @@ def test_gaussian_losses_have_gradients_down_to_the_smallest_sides(loss):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run(p, t)))
 
 
-@pytest.mark.parametrize("loss", [jaxloss.probiou_loss, jaxloss.kld_loss])
-def test_converged_boxes_keep_their_digits(loss):
-    """Sides, offsets and angles 1e-6 apart."""
-    t = np.float32(rotated_boxes(200, seed=10))
-    p = np.float32(t * (1 + 1e-6 * np.random.default_rng(0).integers(-3, 4, t.shape)))
-    low = loss(p, t)
+CONVERGED = [
+    (jaxloss.rotated_iou_loss, {}),
+    (jaxloss.gwd_loss, {"tau": 1.0}),
+    (jaxloss.gwd_loss, {"tau": 1.0, "transform": "normalized"}),
+    (jaxloss.kld_loss, {}),
+    (jaxloss.kld_loss, {"transform": "sqrt"}),
+    (jaxloss.kfiou_loss, {"form": "rescaled"}),
+    (jaxloss.probiou_loss, {}),
+    (jaxloss.probiou_loss, {"form": "bhattacharyya"}),
+]
+zero_at_best = pytest.mark.parametrize(("loss", "setting"), CONVERGED)
+
+
+@zero_at_best
+def test_converged_boxes_keep_their_digits(loss, setting):
+    """Centres, sides and angles 1e-6 to 1e-2 apart: within a few units in the last place."""
+    run = jax.jit(partial(loss, **setting))
+    rng = np.random.default_rng(10)
+    for apart in (1e-6, 1e-4, 1e-2):
+        t = rng.uniform([0, 0, 1, 1, -3], [5, 5, 3, 3, 3], (1000, 5)).astype(np.float32)
+        p = (t + apart * rng.normal(size=t.shape)).astype(np.float32)
+        low = np.asarray(run(p, t), np.float64)
+        with jax.enable_x64(True):
+            high = np.asarray(run(np.float64(p), np.float64(t)))
+        ulps = np.abs(low - high) / np.spacing(high.astype(np.float32))
+        assert np.median(ulps) <= 1
+        assert ulps.max() <= 7
+
+
+@zero_at_best
+def test_identical_boxes_have_exactly_nothing_to_lose(loss, setting):
+    """Points and segments included, with gradient 0 up to rounding."""
+    shapes = np.array([[4, 2, 0.3], [4, 0, 0.3], [0, 2, 1.3], [0, 0, 0.3], [2, 2, -2.9]])
+    sizes = 10.0 ** np.arange(-12, 13)[:, None, None]
+    box = np.concatenate([[[0.5, 0.3]] * 5, shapes], 1) * np.concatenate(
+        [np.broadcast_to(sizes, (25, 1, 4)), np.ones((25, 1, 1))], -1
+    )
+    box = box.astype(np.float32).reshape(-1, 5)
+
+    @jax.jit
+    def value_and_slope(p):
+        value, pull = jax.vjp(lambda p: loss(p, box, **setting), p)
+        return value, *pull(jnp.ones_like(value))
+
+    value, slope = value_and_slope(box)
+    side = np.maximum(box[:, 2:4].max(1, keepdims=True), 1e-12)
+    np.testing.assert_array_equal(value, 0)
+    np.testing.assert_allclose(slope * side ** [1, 1, 1, 1, 0], 0, atol=1e-6)
+
+
+@zero_at_best
+@pytest.mark.parametrize("turn", [0.3, 0.9, 0.3 + np.pi / 2])
+def test_a_loss_never_falls_as_boxes_move_apart(loss, setting, turn):
+    box = np.array([0.0, 0.0, 30.0, 20.0, 0.3])
+    steps = np.linspace(0, 150, 1000)[:, None]
+    run = jax.jit(partial(loss, **setting))
+    for direction in ([1.0, 0.0], [0.6, 0.8], [-1.0, 0.3]):
+        moved = box + steps * np.array([*direction, 0, 0, 0])
+        moved[:, 4] = turn
+        with jax.enable_x64(True):
+            losses = np.asarray(run(moved, np.broadcast_to(box, moved.shape)))
+        assert np.all(np.diff(losses) >= -1e-13), direction
+
+
+def test_check_values_of_distances():
+    """The squared Wasserstein distance, both divergences, and what is left of ProbIoU."""
     with jax.enable_x64(True):
-        high = loss(np.float64(p), np.float64(t))
-    np.testing.assert_allclose(low, high, rtol=2e-5)
-    assert np.median(high) < 1e-4
+        p, t = jnp.asarray(FIRST), jnp.asarray(SECOND)
+        distance = wasserstein_distance(p, t) ** 2
+        divergences = jnp.expm1(
+            jnp.stack([logarithmic_divergence(p, t), logarithmic_divergence(t, p)])
+        )
+        overlap, similarity = 1 - jaxloss.kfiou_loss(p, t), 1 - jaxloss.probiou_loss(p, t)
+    np.testing.assert_allclose(distance, 0.7647859484, rtol=1e-9)
+    np.testing.assert_allclose(divergences, [0.2910342612, 0.2995474977], rtol=1e-9)
+    np.testing.assert_allclose(overlap, 0.3128805372, rtol=1e-9)
+    np.testing.assert_allclose(similarity, 0.6718971667, rtol=1e-9)
 
 
 @pytest.mark.parametrize("size", [1e-17, 1.0, 1e17])
@@ -300,5 +402,7 @@ def test_errors():
     box = np.zeros((3, 5), np.float32)
     with pytest.raises(ValueError, match=r"`direction` is 'p', expected one of"):
         jaxloss.kld_loss(box, box, direction="p")
+    with pytest.raises(ValueError, match=r"`transform` is None, expected one of 'log1p', 'sqrt'"):
+        jaxloss.kld_loss(box, box, transform=None)
     with pytest.raises(ValueError, match=r"`boxes` has shape \(3, 4\), expected \(..., 5\)"):
         boxes.rotated_corners(box[:, :4])

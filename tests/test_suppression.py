@@ -180,3 +180,23 @@ def test_errors():
         non_max_suppression(box, score, max_outputs=1, iou_threshold=np.ones(1))
     with pytest.raises(TypeError, match=r"`classes` has dtype float32, expected integers"):
         non_max_suppression(box, score, max_outputs=1, classes=score)
+    with pytest.raises(ValueError, match=r"`boxes` has shape .*; map over several with `jax.vmap`"):
+        non_max_suppression(box[None], score[None], max_outputs=1)
+    with pytest.raises(ValueError, match=r"rotated ones need .*`similarity=jaxloss.boxes.rotated_"):
+        non_max_suppression(np.zeros((3, 5), np.float32), score, max_outputs=1)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        non_max_suppression,
+        boxes.soft_non_max_suppression,
+        boxes.matrix_non_max_suppression,
+    ],
+)
+def test_a_similarity_is_of_boxes_that_broadcast(run):
+    box, score = np.zeros((3, 4), np.float32), np.zeros(3, np.float32)
+    with pytest.raises(TypeError, match=r"`similarity` is a str, expected a function of two boxes"):
+        run(box, score, max_outputs=1, similarity="iou")
+    with pytest.raises(ValueError, match=r"`similarity` makes \(1, 2\) of boxes .*, not all pairs"):
+        run(box, score, max_outputs=1, similarity=boxes.pairwise(boxes.iou))

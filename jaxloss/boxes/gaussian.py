@@ -28,7 +28,34 @@ def wasserstein_distance(first: Columns, second: Columns) -> Array:
 
     D^2 = |d|^2 + ((w - W)^2 + (h - H)^2) / 4 and what the angle adds; nothing cancels.
     """
+    return _distance(_gaussians(first, second))
+
+
+@of_boxes
+def logarithmic_distance(first: Columns, second: Columns) -> Array:
+    """ln(1 + D / (w h W H)^(1/4)), of D over a mean side; enormous where that is 0 and D is not.
+
+    Where D is large, by logarithms: second derivatives of the quotient would overflow.
+    """
     pair = _gaussians(first, second)
+    distance, flat = _distance(pair), _flat(pair)
+    infinite = flat & (distance > 0)
+    one = jnp.ones_like(distance)
+    w, h, W, H = (jnp.where(flat, one, side) for side in pair[2:6])
+    side = _geometric_mean(_geometric_mean(w, h), _geometric_mean(W, H))
+    far = ~flat & (distance >= 1024 * side)
+    near = ratio(jnp.where(far | infinite, 0 * one, distance), side)
+    large, unit = jnp.where(far, distance, one), inverse_power_of_two(side)
+    sides = sum(logarithm(size, unit) for size in (w, h, W, H))
+    value = logarithm(large, unit) - 0.25 * sides + jnp.log1p(ratio(side, large))
+    return jnp.where(infinite, ENORMOUS * one, jnp.where(far, value, jnp.log1p(near)))
+
+
+def _geometric_mean(a: Array, b: Array) -> Array:
+    return jnp.sqrt(a) * jnp.sqrt(b)
+
+
+def _distance(pair: Pair) -> Array:
     wider, higher = pair.width - pair.target_width, pair.height - pair.target_height
     longer, target_longer = pair.width - pair.height, pair.target_width - pair.target_height
     turned = longer * pair.sine
@@ -92,11 +119,40 @@ def overlap_of_products(first: Columns, second: Columns) -> Array:
     """KFIoU: a b / (a + b - a b), with the areas a and b over that of the sum of covariances."""
     pair = _gaussians(first, second)
     nothing = jnp.zeros_like(pair.across)
+    return _overlap(_scaled(_thickened(pair._replace(across=nothing, up=nothing))))
+
+
+@of_boxes
+def rescaled_gap(first: Columns, second: Columns) -> Array:
+    """1 - 3 KFIoU, without cancellation where shapes are close."""
+    pair = _gaussians(first, second)
+    nothing = jnp.zeros_like(pair.across)
     pair = _scaled(_thickened(pair._replace(across=nothing, up=nothing)))
+    flat = _flat(pair)
+    close = ~flat & (_excess_area(lax.stop_gradient(_replaced(pair, flat))) < 1)
+    far = 1 - 3 * _overlap(_replaced(pair, close))
+    return jnp.where(close, _close_gap(_replaced(pair, ~close)), far)
+
+
+def _overlap(pair: Pair) -> Array:
     whole = _joint_area(pair)
     a = ratio(pair.width * pair.height, whole)
     b = ratio(pair.target_width * pair.target_height, whole)
     return a * ratio(b, a + b * (1 - a))
+
+
+def _close_gap(pair: Pair) -> Array:
+    """n / (3 + n), with n = 4 (r - 1) + 2 r q.
+
+    r = whole / (2 g) and q = (sqrt A - sqrt B)^2 / g, of the areas A and B with g^2 = A B.
+    """
+    w, h, W, H = pair[2:6]
+    excess = _excess_area(pair)
+    r = jnp.sqrt(1 + excess)
+    larger = ratio(h - H, H) + ratio(w - W, W) * ratio(h, H)
+    root = jnp.sqrt(1 + larger)
+    n = 4 * excess / (1 + r) + 2 * r * jnp.square(larger / (1 + root)) / root
+    return n / (3 + n)
 
 
 @of_boxes
@@ -213,9 +269,10 @@ def gwd_loss(
     """Gaussian Wasserstein distance of two rotated boxes, brought into a bounded range.
 
     Formula:
-      `1 - 1 / (tau + f)`, with `f = D` or `f = ln(1 + D^2)`, and `D^2 = |d|^2 + tr(S + T
-      - 2 (S^(1/2) T S^(1/2))^(1/2))` the squared Wasserstein distance of the Gaussians with the
-      boxes' centres, `d` apart, and the covariances `S, T = R diag(w^2 / 4, h^2 / 4) R^T`.
+      `1 - 1 / (tau + f)`, with `f = D`, `f = ln(1 + D^2)` or `f = ln(1 + D / (w h W H)^(1/4))`, and
+      `D^2 = |d|^2 + tr(S + T - 2 (S^(1/2) T S^(1/2))^(1/2))` the squared Wasserstein distance of
+      the Gaussians with the boxes' centres, `d` apart, and the covariances
+      `S, T = R diag(w^2 / 4, h^2 / 4) R^T`.
 
     Args:
       predictions: `[..., 5]` as cx, cy, w, h, radians: centre, sides, and the angle by which the
@@ -223,11 +280,12 @@ def gwd_loss(
         degrees become radians by `jnp.deg2rad`.
       targets: `[..., 5]`, the same units; dimensions equal to those of the predictions or 1.
       tau: scalar, a vector along the last axis of `[...]`, or of its rank, `>= 1`; may be traced.
-      transform: "sqrt" is `f = D`, "log1p" is `f = ln(1 + D^2)`.
+      transform: "sqrt" is `f = D`, "log1p" is `f = ln(1 + D^2)`, "normalized" is the third `f`,
+        which does not depend on the unit of length.
       where: boolean `[...]`; False makes the loss exactly 0.
 
     Returns:
-      `[...]` in [1 - 1 / tau, 1), in float32 at least: tau of 1 makes the loss of identical boxes
+      `[...]` in [1 - 1 / tau, 1], in float32 at least: tau of 1 makes the loss of identical boxes
       0, the default of 2 makes it 1/2.
 
     Edge cases:
@@ -235,12 +293,13 @@ def gwd_loss(
       finite loss, points and segments included. Squares lose their angle: all turns of a square are
       the same Gaussian. So are (w, h, r) and (h, w, r + pi / 2), and negative sides are those
       without their sign; at a side of 0 the derivative is that from above. `D` is computed without
-      cancellation. It depends on the unit of length.
+      cancellation. It depends on the unit of length; normalized, a box without area is infinitely
+      far from every other: the loss is 1 with gradient 0.
 
     Differences:
       The official configurations have `tau = 2` and the root; the TensorFlow code writes the
-      logarithm as `ln(D^2 + 1e-3)`, clipped at 0. mmrotate's `GDLoss` divides `D` by
-      `(w h W H)^(1/4)` and takes `ln(1 + D)` with `tau = 1`; its `GDLoss_v1` is the default here.
+      logarithm as `ln(D^2 + 1e-3)`, clipped at 0. mmrotate's `GDLoss` is "normalized" with
+      `tau = 1`; its `GDLoss_v1` is the default here.
 
     Raises:
       TypeError: an argument is a list, or `predictions` are not floating point.
@@ -258,10 +317,9 @@ def gwd_loss(
     """
     check = Arguments("gwd_loss")
     p, t, mask = boxes_of(check, where, columns=5, predictions=predictions, targets=targets)
-    check.option("transform", transform, TRANSFORMS, "see `Formula`")
-    distance = wasserstein_distance(p, t)
-    offset = check.parameter("tau", tau, distance)
-    return keep(mask, _bounded(TRANSFORMS[transform](distance), offset))
+    check.option("transform", transform, DISTANCES, "see `Formula`")
+    distance = DISTANCES[transform](p, t)
+    return keep(mask, _bounded(distance, check.parameter("tau", tau, distance)))
 
 
 def kld_loss(
@@ -269,15 +327,17 @@ def kld_loss(
     targets: ArrayLike,
     *,
     tau: ArrayLike = 1.0,
+    transform: str = "log1p",
     direction: str = "target||prediction",
     where: ArrayLike | None = None,
 ) -> Array:
     """Kullback-Leibler divergence of two rotated boxes as Gaussians, brought into a bounded range.
 
     Formula:
-      `1 - 1 / (tau + ln(1 + D))`, with `D(1 || 2) = (d^T T^-1 d + tr(T^-1 S) + ln(det T / det S))
-      / 2 - 1` the divergence of the Gaussian with covariance `S` from that with `T`, both `R
-      diag(w^2 / 4, h^2 / 4) R^T`, and `d` the difference of the centres.
+      `1 - 1 / (tau + f)`, with `f = ln(1 + D)` or `f = sqrt(D)`, and `D(1 || 2) = (d^T T^-1 d +
+      tr(T^-1 S) + ln(det T / det S)) / 2 - 1` the divergence of the Gaussian with covariance `S`
+      from that with `T`, both `R diag(w^2 / 4, h^2 / 4) R^T`, and `d` the difference of the
+      centres.
 
     Args:
       predictions: `[..., 5]` as cx, cy, w, h, radians: centre, sides, and the angle by which the
@@ -285,6 +345,7 @@ def kld_loss(
         degrees become radians by `jnp.deg2rad`.
       targets: `[..., 5]`, the same units; dimensions equal to those of the predictions or 1.
       tau: scalar, a vector along the last axis of `[...]`, or of its rank, `>= 1`; may be traced.
+      transform: "log1p" is `f = ln(1 + D)`, "sqrt" is `f = sqrt(D)`.
       direction: "target||prediction" measures distances in the prediction's sides,
         "prediction||target" in the target's.
       where: boolean `[...]`; False makes the loss exactly 0.
@@ -293,7 +354,8 @@ def kld_loss(
       `[...]` in [1 - 1 / tau, 1], in float32 at least; it does not depend on the unit of length.
 
     Edge cases:
-      Identical boxes have `D` of 0 with gradient 0, points and parallel segments included: sides
+      Identical boxes have `D` of 0 with gradient 0, although the root has a kink there, points and
+      parallel segments included: sides
       that are 0 in both drop out, the limit of both boxes thickened equally. Otherwise a box
       without area is infinitely far: the loss is 1 with gradient 0. Squares lose their angle; (w,
       h, r) and (h, w, r + pi / 2) are the same, and so are negative sides and those without their
@@ -302,13 +364,14 @@ def kld_loss(
 
     Differences:
       The default direction is that of mmrotate's `kld_loss` and of the authors' TensorFlow code,
-      which multiplies the loss by 0.05. mmrotate's `GDLoss_v1` takes twice the other direction: it
-      lacks the half.
+      which multiplies the loss by 0.05, or takes the root with `tau = 2`. mmrotate's `GDLoss` has
+      `ln(1 + sqrt(D))` unless it is told `sqrt=False`; its `GDLoss_v1` takes twice the other
+      direction: it lacks the half.
 
     Raises:
       TypeError: an argument is a list, or `predictions` are not floating point.
       ValueError: the last axis is not of 5, the ranks differ, dimensions are neither equal nor 1,
-        or `direction` is unknown.
+        or `transform` or `direction` is unknown.
 
     Reference:
       Yang et al., "Learning High-Precision Bounding Box for Rotated Object Detection via
@@ -321,10 +384,12 @@ def kld_loss(
     """
     check = Arguments("kld_loss")
     p, t, mask = boxes_of(check, where, columns=5, predictions=predictions, targets=targets)
+    check.option("transform", transform, DIVERGENCES, "see `Formula`")
     check.option("direction", direction, DIRECTIONS, "the reference comes last")
     first, second = (t, p) if direction == "target||prediction" else (p, t)
     divergence = logarithmic_divergence(first, second)
-    return keep(mask, _bounded(divergence, check.parameter("tau", tau, divergence)))
+    offset = check.parameter("tau", tau, divergence)
+    return keep(mask, DIVERGENCES[transform](divergence, offset))
 
 
 def kfiou_loss(
@@ -337,33 +402,35 @@ def kfiou_loss(
     """One minus the overlap of two rotated boxes as Gaussians, by the product of a Kalman filter.
 
     Formula:
-      `1 - K`, `exp(1 - K) - 1` or `-ln K`, with `K = V / (V1 + V2 - V)`, `V1 = w h`, `V2 = W H` and
-      `V = 4 sqrt(det(S (S + T)^-1 T))` the areas of both boxes and of the product of their
-      Gaussians, with covariances `S, T = R diag(w^2 / 4, h^2 / 4) R^T`.
+      `1 - K`, `exp(1 - K) - 1`, `-ln K` or `1 - 3 K`, with `K = V / (V1 + V2 - V)`, `V1 = w h`,
+      `V2 = W H` and `V = 4 sqrt(det(S (S + T)^-1 T))` the areas of both boxes and of the product of
+      their Gaussians, with covariances `S, T = R diag(w^2 / 4, h^2 / 4) R^T`.
 
     Args:
       predictions: `[..., 5]` as cx, cy, w, h, radians: centre, sides, and the angle by which the
         side w is turned from x towards y, which is clockwise on a screen. Any unit of length;
         degrees become radians by `jnp.deg2rad`.
       targets: `[..., 5]`, the same units; dimensions equal to those of the predictions or 1.
-      form: "linear", "exponential" or "logarithm", in the order of the formula.
+      form: "linear", "exponential", "logarithm" or "rescaled", in the order of the formula.
       where: boolean `[...]`; False makes the loss exactly 0.
 
     Returns:
       `[...]` in float32 at least: K is in [0, 1/3], so that the linear form is in [2/3, 1], the
-      exponential in [0.9477, 1.7183], the logarithm in [1.0986, 100].
+      exponential in [0.9477, 1.7183], the logarithm in [1.0986, 100], the rescaled one in [0, 1].
 
     Edge cases:
       The centres play no part: add a loss of theirs, such as `smooth_l1_loss` of the encoded
       centres. Identical shapes have gradient 0. K of boxes without area is 0, unless both are
       points or parallel segments: those are the limit of both thickened equally, 1/3. The logarithm
-      is at most 100, with gradient 0 there. Squares lose their angle; (w, h, r) and (h, w, r +
+      is at most 100, with gradient 0 there. The rescaled form is exactly 0 for identical shapes,
+      and keeps its digits near them. Squares lose their angle; (w, h, r) and (h, w, r +
       pi / 2) are the same, and so are negative sides and those without their sign. Second
       derivatives of sides below 1e-7 may leave the range of float32.
 
     Differences:
       mmrotate adds the smooth L1 of the encoded centres with `beta = 1 / 9`, and an epsilon to K
-      inside the logarithm. None of the forms is 0 for identical boxes; `3 K` would be.
+      inside the logarithm. The paper's forms are the first three, none of which is 0 for identical
+      boxes.
 
     Raises:
       TypeError: an argument is a list, or `predictions` are not floating point.
@@ -381,7 +448,7 @@ def kfiou_loss(
     check = Arguments("kfiou_loss")
     p, t, mask = boxes_of(check, where, columns=5, predictions=predictions, targets=targets)
     check.option("form", form, OVERLAP_FORMS, "see `Formula`")
-    return keep(mask, OVERLAP_FORMS[form](overlap_of_products(p, t)))
+    return keep(mask, OVERLAP_FORMS[form](p, t))
 
 
 def probiou_loss(
@@ -446,6 +513,12 @@ def _bounded(distance: Array, tau: Array) -> Array:
     return (tau - 1 + distance) / (tau + distance)
 
 
+def _bounded_root(logarithm: Array, tau: Array) -> Array:
+    """1 - 1 / (tau + sqrt(D)) of ln(1 + D), in terms that stay finite however large D is."""
+    root, scale = _hellinger(logarithm), jnp.exp(-0.5 * logarithm)
+    return ((tau - 1) * scale + root) / (tau * scale + root)
+
+
 def _negative_logarithm(overlap: Array) -> Array:
     known = overlap > math.exp(-100)
     value = -logarithm(jnp.where(known, overlap, jnp.ones_like(overlap)))
@@ -461,15 +534,21 @@ def _hellinger(distance: Array) -> Array:
     return jnp.where(unit == 0, square, root) * inverse_power_of_two(unit)
 
 
-TRANSFORMS: dict[str, Callable[[Array], Array]] = {
-    "sqrt": lambda distance: distance,
-    "log1p": lambda distance: jnp.log1p(jnp.square(distance)),
+DISTANCES: dict[str, Callable[[Array, Array], Array]] = {
+    "sqrt": wasserstein_distance,
+    "log1p": lambda p, t: jnp.log1p(jnp.square(wasserstein_distance(p, t))),
+    "normalized": logarithmic_distance,
+}
+DIVERGENCES: dict[str, Callable[[Array, Array], Array]] = {
+    "log1p": _bounded,
+    "sqrt": _bounded_root,
 }
 DIRECTIONS = ("target||prediction", "prediction||target")
-OVERLAP_FORMS: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda overlap: 1 - overlap,
-    "exponential": lambda overlap: jnp.expm1(1 - overlap),
-    "logarithm": _negative_logarithm,
+OVERLAP_FORMS: dict[str, Callable[[Array, Array], Array]] = {
+    "linear": lambda p, t: 1 - overlap_of_products(p, t),
+    "exponential": lambda p, t: jnp.expm1(1 - overlap_of_products(p, t)),
+    "logarithm": lambda p, t: _negative_logarithm(overlap_of_products(p, t)),
+    "rescaled": rescaled_gap,
 }
 DISTANCE_FORMS: dict[str, Callable[[Array], Array]] = {
     "hellinger": _hellinger,

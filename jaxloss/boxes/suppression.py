@@ -14,6 +14,10 @@ from jaxloss.boxes.overlap import Similarity, iou
 from jaxloss.boxes.terms.distances import center_distance
 
 TILE = 128
+ONE_IMAGE = (
+    "one image's boxes as x1, y1, x2, y2; map over several with `jax.vmap`, and rotated ones need "
+    "a similarity of theirs, `similarity=jaxloss.boxes.rotated_iou`"
+)
 
 
 class Selection(NamedTuple):
@@ -89,8 +93,10 @@ def non_max_suppression(
 
     Raises:
       TypeError: an argument is a list, `boxes` are not floating point, `classes` are not integers,
-        `max_outputs` is not a Python integer, or `where` is not boolean.
-      ValueError: a shape is not as stated, or `max_outputs` is negative.
+        `max_outputs` is not a Python integer, `similarity` is not a function, or `where` is not
+        boolean.
+      ValueError: a shape is not as stated, the result of `similarity` included, or `max_outputs` is
+        negative.
 
     Reference:
       Girshick, Donahue, Darrell, Malik, "Rich feature hierarchies for accurate object detection and
@@ -105,7 +111,7 @@ def non_max_suppression(
     """
     check = Arguments("non_max_suppression")
     length = check.count("max_outputs", max_outputs)
-    boxes, scores, labels = _candidates(check, boxes, scores, classes, where)
+    boxes, scores, labels = _candidates(check, boxes, scores, classes, similarity, where)
     threshold = check.scalar("iou_threshold", iou_threshold, boxes)
     lowest = check.scalar(
         "score_threshold", -jnp.inf if score_threshold is None else score_threshold, scores
@@ -194,8 +200,10 @@ def soft_non_max_suppression(
 
     Raises:
       TypeError: an argument is a list, `boxes` are not floating point, `classes` are not integers,
-        `max_outputs` is not a Python integer, or `where` is not boolean.
-      ValueError: a shape is not as stated, `max_outputs` is negative, or `decay` is unknown.
+        `max_outputs` is not a Python integer, `similarity` is not a function, or `where` is not
+        boolean.
+      ValueError: a shape is not as stated, the result of `similarity` included, `max_outputs` is
+        negative, or `decay` is unknown.
 
     Reference:
       Bodla, Singh, Chellappa, Davis, "Soft-NMS: Improving Object Detection With One Line of Code",
@@ -211,7 +219,7 @@ def soft_non_max_suppression(
     check = Arguments("soft_non_max_suppression")
     length = check.count("max_outputs", max_outputs)
     check.option("decay", decay, ("linear", "gaussian"), "see `Formula`")
-    boxes, scores, labels = _candidates(check, boxes, scores, classes, where)
+    boxes, scores, labels = _candidates(check, boxes, scores, classes, similarity, where)
     threshold, width, lowest = (
         lax.stop_gradient(check.scalar(name, value, scores))
         for name, value in (
@@ -294,8 +302,9 @@ def matrix_non_max_suppression(
 
     Raises:
       TypeError: an argument is a list, `boxes` are not floating point, `classes` are not integers,
-        a length is not a Python integer, or `where` is not boolean.
-      ValueError: a shape is not as stated, a length is negative, or `decay` is unknown.
+        a length is not a Python integer, `similarity` is not a function, or `where` is not boolean.
+      ValueError: a shape is not as stated, the result of `similarity` included, a length is
+        negative, or `decay` is unknown.
 
     Reference:
       Wang, Zhang, Kong, Li, Shen, "SOLOv2: Dynamic and Fast Instance Segmentation", 2020, arXiv
@@ -312,7 +321,7 @@ def matrix_non_max_suppression(
     length = check.count("max_outputs", max_outputs)
     size = check.count("max_candidates", max_candidates)
     check.option("decay", decay, ("linear", "gaussian"), "see `Formula`")
-    boxes, scores, labels = _candidates(check, boxes, scores, classes, where)
+    boxes, scores, labels = _candidates(check, boxes, scores, classes, similarity, where)
     width = lax.stop_gradient(check.scalar("sigma", sigma, scores))
     lowest = check.scalar("score_threshold", score_threshold, scores)
     if not scores.size:
@@ -397,12 +406,14 @@ def _candidates(
     boxes: ArrayLike,
     scores: ArrayLike,
     classes: ArrayLike | None,
+    similarity: Similarity,
     where: ArrayLike | None,
 ) -> tuple[Array, Array, Array | None]:
     """Boxes, scores (-inf of those that cannot be selected) and labels, all constants."""
     boxes, scores = check.floats(boxes=boxes, scores=scores)
-    sides = boxes.shape[-1] if boxes.shape[-1:] == (5,) else 4
-    check.shape("boxes", boxes, (None, sides), "boxes as x1, y1, x2, y2, or rotated ones")
+    sides = 5 if boxes.shape[-1:] == (5,) and similarity is not iou else 4
+    check.shape("boxes", boxes, (None, sides), ONE_IMAGE)
+    check.similarity("similarity", similarity, sides, boxes.dtype)
     check.shape("scores", scores, boxes.shape[:1], "one score a box")
     labels = None if classes is None else check.labels("classes", classes, scores.shape)
     mask = check.where(where, scores.shape, "the scores")

@@ -13,15 +13,13 @@ SIDES = np.array([0.0, 1e-18, 1e-7, 1e-3, 1.0, 37.0, 640.0, 1e6])
 OFFSETS = np.array([0.0, 1e-18, 1e-7, 1e-3, 0.5, 37.0, 640.0, 1e6])
 
 
-def edge_pairs(count: int = 20_000, *, thin: float = 1e-7) -> Arrays:
+def edge_pairs(count: int = 20_000, *, largest: float = 1e6) -> Arrays:
     """Pairs of boxes with sides and offsets over twenty-four orders of magnitude.
 
-    A quarter share edges, corners or everything; some of each are inverted. Sides of 1e-7 are
-    `thin` instead: at 1e-8, float16 has none, and boxes are no slivers there. Terms of order 1e13
-    cancel in a sliver's second derivatives, and what rounding leaves may overflow float16.
+    A quarter share edges, corners or everything; some of each are inverted.
     """
     rng = np.random.default_rng(0)
-    offsets, lengths = (np.where(choices == 1e-7, thin, choices) for choices in (OFFSETS, SIDES))
+    offsets, lengths = (np.where(choices == 1e6, largest, choices) for choices in (OFFSETS, SIDES))
     corners = rng.choice(offsets, (count, 2, 2)) * rng.choice([-1, 1], (count, 2, 2))
     sides = rng.choice(lengths, (count, 2, 2))
     sides[::9] *= rng.choice([-1, 1], sides[::9].shape)
@@ -33,8 +31,14 @@ def edge_pairs(count: int = 20_000, *, thin: float = 1e-7) -> Arrays:
     return {"predictions": pairs[:, 0], "targets": pairs[:, 1]}
 
 
+def zoo_pairs() -> Arrays:
+    """The edge pairs, and others with sides and offsets up to 1e18."""
+    near, far = edge_pairs(), edge_pairs(4_000, largest=1e18)
+    return {name: np.concatenate([near[name], far[name]]) for name in near}
+
+
 def similarity_pairs() -> Arrays:
-    return dict(zip(("a", "b"), edge_pairs().values(), strict=True))
+    return dict(zip(("a", "b"), zoo_pairs().values(), strict=True))
 
 
 def gap_zoo() -> Arrays:
@@ -86,7 +90,7 @@ term = partial(
     arrays={"predictions": PREDICTIONS, "targets": TARGETS},
     result=(8, 5),
     differentiable=("predictions", "targets"),
-    zoo=partial(edge_pairs, thin=1e-8),
+    zoo=zoo_pairs,
 )
 
 transform = partial(
@@ -105,7 +109,7 @@ loss = partial(
     arrays={"predictions": PREDICTIONS, "targets": TARGETS},
     result=(8, 5),
     differentiable=("predictions", "targets"),
-    zoo=edge_pairs,
+    zoo=zoo_pairs,
 )
 
 geometry = partial(
@@ -115,7 +119,7 @@ geometry = partial(
     result=(8, 5, 4),
     differentiable=("boxes",),
     any_shape=frozenset({"boxes"}),
-    zoo=lambda: {"boxes": edge_pairs()["predictions"]},
+    zoo=lambda: {"boxes": zoo_pairs()["predictions"]},
 )
 
 ROWS = [
@@ -147,7 +151,6 @@ ROWS = [
     similarity(
         name="boxes.inner_iou",
         hyperparameters={"ratio": (0.5, 0.7, 1.3)},
-        zoo=lambda: dict(zip("ab", edge_pairs(thin=1e-8).values(), strict=True)),
     ),
     Pairwise(
         name="boxes.pairwise",
@@ -186,7 +189,7 @@ ROWS = [
         differentiable=("predictions", "targets"),
         padded=("predictions", "targets"),
         stateful=True,
-        zoo=lambda: edge_pairs() | {"where": np.ones(20_000, bool)},
+        zoo=lambda: zoo_pairs() | {"where": np.ones(24_000, bool)},
         exempt=DETACHED,
     ),
     Row(
@@ -198,13 +201,11 @@ ROWS = [
     ),
     loss(
         name="alpha_iou_loss",
-        zoo=partial(edge_pairs, thin=1e-8),
         settings=({}, *({"penalty": name} for name in ("giou", "diou", "ciou")), {"alpha": 0.5}),
         hyperparameters={"alpha": (0.5, 2.0, 3.0)},
     ),
     loss(
         name="inner_iou_loss",
-        zoo=partial(edge_pairs, thin=1e-8),
         settings=({}, {"ratio": 1.3}),
         hyperparameters={"ratio": (0.5, 0.7, 1.3)},
     ),
@@ -215,7 +216,6 @@ ROWS = [
     ),
     loss(
         name="powerful_iou_loss",
-        zoo=partial(edge_pairs, thin=1e-8),
         settings=({}, {"focus": 1.3}),
         hyperparameters={"focus": (0.7, 1.3, 2.0)},
     ),
@@ -280,6 +280,15 @@ ROWS = [
         any_shape=frozenset(),
         hyperparameters={"alpha": (0.5, 2.0, 3.0)},
         zoo=gap_zoo,
+    ),
+    transform(
+        name="boxes.terms.powered_penalty",
+        arrays={"penalty": GAP},
+        settings=({"alpha": 3.0}, {"alpha": 0.5}),
+        differentiable=("penalty",),
+        any_shape=frozenset({"penalty"}),
+        hyperparameters={"alpha": (0.5, 2.0, 3.0)},
+        zoo=lambda: {"penalty": gap_zoo()["gap"]},
     ),
     transform(
         name="boxes.terms.rectified",

@@ -7,7 +7,10 @@ import numpy as np
 from tests.registry._row import Arrays, Kind, Row, normal
 from tests.registry.boxes import OFFSETS
 
-# 1e-17: second derivatives of smaller boxes with crossing sides are near the end of float32.
+CENTERS = np.append(OFFSETS, 1e18)
+# 1e-17: second derivatives of smaller boxes with crossing sides are near the end of float32. Some
+# rows have larger ones, with sides a 1e13th of others at least: in slivers that are thinner still,
+# turned against each other, second derivatives pass through the square of that ratio.
 SIDES = np.array([0.0, 1e-17, 1e-7, 1e-3, 1.0, 37.0, 640.0, 1e6])
 TURNS = np.array([0.0, 1e-18, 1e-7, 1e-3, 0.3, np.pi / 4, np.pi / 2, 2.0, np.pi, 1e3])
 
@@ -26,7 +29,7 @@ def edge_pairs(count: int = 20_000, smallest: float = 1e-17) -> Arrays:
     Some share centres, sides, angles or everything; some of the sides are negative.
     """
     rng = np.random.default_rng(0)
-    centers = rng.choice(OFFSETS, (count, 2, 2)) * rng.choice([-1, 1], (count, 2, 2))
+    centers = rng.choice(CENTERS, (count, 2, 2)) * rng.choice([-1, 1], (count, 2, 2))
     sides = rng.choice(np.where(SIDES == 1e-17, smallest, SIDES), (count, 2, 2))
     sides[::9] *= rng.choice([-1, 1], sides[::9].shape)
     turns = rng.choice(TURNS, (count, 2, 1)) * rng.choice([-1, 1], (count, 2, 1))
@@ -86,18 +89,26 @@ ROWS = [
     ),
     loss(
         name="gwd_loss",
-        settings=({}, {"tau": 1.0, "transform": "log1p"}),
+        settings=(
+            {},
+            {"tau": 1.0, "transform": "log1p"},
+            {"tau": 1.0, "transform": "normalized"},
+        ),
         hyperparameters={"tau": (1.0, 2.0, 5.0)},
     ),
     loss(
         name="kld_loss",
-        settings=({}, {"tau": 2.0, "direction": "prediction||target"}),
+        settings=(
+            {},
+            {"tau": 2.0, "direction": "prediction||target"},
+            {"tau": 2.0, "transform": "sqrt"},
+        ),
         hyperparameters={"tau": (1.0, 2.0, 5.0)},
         zoo=partial(edge_pairs, smallest=1e-12),
     ),
     loss(
         name="kfiou_loss",
-        settings=({}, {"form": "exponential"}, {"form": "logarithm"}),
+        settings=({}, *({"form": name} for name in ("exponential", "logarithm", "rescaled"))),
         zoo=partial(edge_pairs, smallest=1e-7),
     ),
     loss(

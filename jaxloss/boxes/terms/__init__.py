@@ -3,7 +3,8 @@
 A loss of the family is an overlap term, transformed, penalties added to it, and a weight. The
 overlap terms are themselves losses and similarities: `jaxloss.iou_loss` and `jaxloss.boxes.iou`, or
 of boxes with other sides `jaxloss.inner_iou_loss` and `jaxloss.boxes.inner_iou`, or
-`jaxloss.log_iou_loss`. All pieces are total, so that what is composed of them is.
+`jaxloss.log_iou_loss`. All pieces are total, and so are sums and products of them, and powers of
+penalties by `powered_penalty`.
 """
 
 from jaxloss.boxes.terms.distances import angular_distance as angular_distance
@@ -23,4 +24,5 @@ from jaxloss.boxes.terms.shapes import weighted_shape_difference as weighted_sha
 from jaxloss.boxes.terms.transforms import focal_weight as focal_weight
 from jaxloss.boxes.terms.transforms import interval as interval
 from jaxloss.boxes.terms.transforms import powered as powered
+from jaxloss.boxes.terms.transforms import powered_penalty as powered_penalty
 from jaxloss.boxes.terms.transforms import rectified as rectified

@@ -79,6 +79,45 @@ def _negative_log_jvp(
     return _negative_log(gap, iou), ratio(slope, jnp.where(gap < iou, 1 - gap, iou))
 
 
+def powered_penalty(penalty: ArrayLike, *, alpha: ArrayLike) -> Array:
+    """Alpha-IoU's power of a penalty, differentiable where there is none.
+
+    Formula:
+      `penalty^alpha`, and 0 where the penalty is 0.
+
+    Args:
+      penalty: `[...]`, `>= 0`: what the other pieces return.
+      alpha: `> 0`: a scalar, a vector along the last axis of the result, or of its rank. May be
+        traced.
+
+    Returns:
+      `[...]` in [0, inf), in float32 at least.
+
+    Edge cases:
+      0 with all derivatives 0 where the penalty is 0 or less, whatever the power: that of `**` is
+      infinite there for `alpha < 1`, its second one for `alpha < 2`, and NaN in a composition.
+
+    Differences:
+      The authors' code adds 1e-9 to the penalty before raising it.
+
+    Raises:
+      TypeError: an argument is a list, or `penalty` is not floating point.
+      ValueError: `alpha` does not fit the result.
+
+    Reference:
+      He, Erfani, Ma, Bailey, Chi, Hua, "Alpha-IoU: A Family of Power Intersection over Union Losses
+      for Bounding Box Regression", 2021, arXiv 2110.13675.
+
+    Example:
+      >>> penalty = jnp.array([0.0, 0.25, 1.0])
+      >>> print(jaxloss.boxes.terms.powered_penalty(penalty, alpha=0.5))
+      [0.  0.5 1. ]
+    """
+    check = Arguments("powered_penalty")
+    (array,) = check.floats(penalty=penalty)
+    return power(array, check.parameter("alpha", alpha, array))
+
+
 @elementwise
 def power(penalty: Array, alpha: Array) -> Array:
     """penalty^alpha, and 0 with derivative 0 where the penalty is 0 or less."""
