@@ -1,0 +1,34 @@
+"""What the compiled losses may cost, by kind and chip.
+
+Traffic is over the least possible, temporary memory over the inputs. A loss that sums before it
+knows its gradient reads its input twice. XLA for GPUs writes four columns of a box's gradient
+before it interleaves them.
+"""
+
+from typing import NamedTuple
+
+from tests.registry import Kind
+
+
+class Limit(NamedTuple):
+    traffic: float
+    temporary: float
+
+
+LIMITS = {
+    "v5e": {
+        Kind.ELEMENTWISE: Limit(1.05, 0.01),
+        Kind.BOX: Limit(1.05, 0.01),
+        Kind.REGION: Limit(1.75, 0.01),
+        Kind.CLASS: Limit(1.55, 0.05),
+    },
+    "H100": {
+        Kind.ELEMENTWISE: Limit(1.05, 0.01),
+        Kind.BOX: Limit(1.75, 0.75),
+        Kind.REGION: Limit(2.1, 0.01),
+        Kind.CLASS: Limit(1.55, 0.05),
+    },
+}
+LIMITS["v6e"] = LIMITS["v5e"]
+# Millions, of sigmoid_focal_loss on logits (32, 65536, 80) in bfloat16.
+FOCAL_CYCLES = {"v5e": 1.75}

@@ -1,0 +1,57 @@
+"""Compiles a case for a chip, and reads what became of it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import SingleDeviceSharding
+
+from bench.compilers import cycles, targets
+from bench.compilers.cases import Case
+from bench.compilers.hlo import Program
+from bench.compilers.limits import LIMITS
+
+
+class Figures(NamedTuple):
+    """Of a compiled loss: see `bench.compilers`; `temporary` is over the inputs."""
+
+    traffic: float
+    temporary: float
+    kernels: int
+    megacycles: float | None
+    text: str
+
+    def misses(self, case: Case, chip: str) -> tuple[bool, bool]:
+        """Whether traffic and temporary memory are over the limit."""
+        limit = LIMITS[chip].get(case.kind)
+        if limit is None:
+            return False, False
+        return round(self.traffic, 2) > limit.traffic, self.temporary > limit.temporary
+
+
+def measure(case: Case, chip: str) -> Figures:
+    sharding = SingleDeviceSharding(targets.device(chip))
+    cycles.forget()
+    compiled = jax.jit(case.step).lower(placed(case, dict.fromkeys(case.arrays, sharding))).compile()
+    text = compiled.as_text()
+    program = Program(text)
+    return Figures(
+        program.traffic / case.least,
+        compiled.memory_analysis().temp_size_in_bytes / case.inputs,
+        program.kernels,
+        cycles.cycles(program) / 1e6 if chip in targets.TPUS else None,
+        text,
+    )
+
+
+def collectives(case: Case, shardings: Mapping[str, Any], **jit: Any) -> dict[str, int]:
+    """The communication of value and gradient on the mesh of `shardings`, by name."""
+    compiled = jax.jit(case.step, **jit).lower(placed(case, shardings)).compile()
+    return Program(compiled.as_text()).collectives
+
+
+def placed(case: Case, shardings: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
+    return {
+        name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=shardings[name])
+        for name, array in case.arrays.items()
+    }
