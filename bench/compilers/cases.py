@@ -1,7 +1,7 @@
 """Every dense loss of the registry at the size of a large training step."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -61,6 +61,11 @@ class Case:
         return jax.value_and_grad(lambda x: jnp.mean(self.loss(**{self.active: x}, **passive)))(
             arrays[self.active]
         )
+
+    def in_float32(self) -> "Case":
+        """The same of wider arrays, as a CPU prefers them."""
+        wide = {name: _widened(array) for name, array in self.arrays.items()}
+        return replace(self, arrays=wide)
 
     @property
     def inputs(self) -> int:
@@ -144,6 +149,11 @@ def _one_hot(loss: Callable[..., Any], logits: jax.Array, labels: jax.Array) -> 
 
 def _struct(*shape: int, dtype: Any = jnp.bfloat16) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def _widened(array: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    narrow = array.dtype == jnp.bfloat16
+    return jax.ShapeDtypeStruct(array.shape, jnp.float32) if narrow else array
 
 
 def _bytes(array: jax.ShapeDtypeStruct) -> int:

@@ -1,0 +1,86 @@
+"""What value and gradient compute, keep and send, as far as a CPU's compiler tells."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from bench.compilers.cases import Case, cases
+from bench.compilers.jaxpr import transcendentals
+from bench.compilers.measure import collectives
+from tests.compilers.figures import compiled, counted, per_element, temporary
+from tests.compilers.limits import TEMPORARY, TRANSCENDENTALS
+from tests.compiling import OPTIMIZED
+
+# Where compiling for the CPU costs much, one loss in so many runs outside of thorough runs.
+SAMPLE = 4
+# Versions of XLA differ in what they keep.
+SLACK = 0.1
+
+
+def sampled():
+    for place, case in enumerate(compiled()):
+        marks = [] if place % SAMPLE == 0 else [pytest.mark.thorough]
+        yield pytest.param(case, id=case.name, marks=marks)
+
+
+@pytest.mark.parametrize("case", counted(), ids=lambda case: case.name)
+def test_no_more_transcendental_functions(case):
+    assert per_element(case) <= TRANSCENDENTALS[case.name]
+
+
+@pytest.mark.parametrize("case", sampled())
+def test_no_more_temporary_memory(case):
+    assert temporary(case) <= TEMPORARY[case.name] + SLACK
+
+
+def test_what_is_computed_twice_counts_once_and_what_nobody_needs_does_not():
+    def step(arrays):
+        x = arrays["x"]
+        unused = jnp.tanh(x)
+        return jnp.exp(x) + jnp.exp(x) * jnp.log(x[:1, :1]), unused * 0 if x.ndim > 2 else x
+
+    x = jax.ShapeDtypeStruct((8, 16), jnp.float32)
+    assert transcendentals(step, {"x": x}, platform="tpu") == {"exp": 1}
+
+
+def test_platforms_have_their_own_count():
+    def step(arrays):
+        return jax.lax.platform_dependent(
+            arrays["x"], tpu=jnp.exp, default=lambda x: jnp.exp(x) + jnp.log(x)
+        )
+
+    x = {"x": jax.ShapeDtypeStruct((8, 16), jnp.float32)}
+    assert transcendentals(step, x, platform="tpu") == {"exp": 1}
+    assert transcendentals(step, x, platform="cpu") == {"exp": 1, "log": 1}
+
+
+@pytest.mark.parametrize(
+    ("specs", "reductions"),
+    [
+        pytest.param({"logits": P(("b", "v")), "labels": P(("b", "v"))}, 1, id="batch"),
+        pytest.param({"logits": P(None, ("b", "v")), "labels": P()}, 5, id="classes"),
+        pytest.param({"logits": P("b", "v"), "labels": P("b")}, 6, id="both"),
+    ],
+)
+def test_a_sharded_cross_entropy_needs_few_reductions(specs, reductions):
+    (case,) = (c for c in cases() if c.name == "softmax_cross_entropy_with_integer_labels")
+    mesh = jax.make_mesh((2, 4), ("b", "v"), axis_types=(AxisType.Auto,) * 2)
+    found = _collectives(case, mesh, specs)
+    assert set(found) == {"all-reduce"}
+    assert found["all-reduce"] <= reductions
+
+
+@pytest.mark.parametrize("spec", [P("b"), P("b", None, "v")], ids=["batch", "classes"])
+@pytest.mark.parametrize("name", ["sigmoid_focal_loss", "smooth_l1_loss"])
+def test_a_sharded_elementwise_loss_needs_one_reduction(name, spec):
+    (case,) = (c for c in cases() if c.name == name)
+    mesh = jax.make_mesh((2, 4), ("b", "v"), axis_types=(AxisType.Auto,) * 2)
+    found = _collectives(case, mesh, dict.fromkeys(case.arrays, spec))
+    assert found == {"all-reduce": 1}
+
+
+def _collectives(case: Case, mesh, specs):
+    shardings = {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
+    return collectives(case.in_float32(), shardings, compiler_options=OPTIMIZED)
