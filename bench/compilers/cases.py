@@ -125,9 +125,7 @@ def _particular() -> Iterator[Case]:
             "logits",
         )
     for batch, classes in ((4096, 1000), (8192, 32768)):
-        integer = {
-            "logits": _struct(batch, classes), "labels": _struct(batch, dtype=jnp.int32)
-        }
+        integer = {"logits": _struct(batch, classes), "labels": _struct(batch, dtype=jnp.int32)}
         weights = {"class_weights": _struct(classes, dtype=jnp.float32)}
         entropy = jaxloss.softmax_cross_entropy_with_integer_labels
         if classes == 1000:

@@ -77,7 +77,9 @@ class Program:
         """How many kernels start, of a loop once; copies between memories are none."""
         return sum(
             instruction.opcode in COLLECTIVES
-            or not re.search(r"^copy|-(start|done)$|^while$|^conditional$|^call$", instruction.opcode)
+            or not re.search(
+                r"^copy|-(start|done)$|^while$|^conditional$|^call$", instruction.opcode
+            )
             for instruction in self.started()
         )
 
@@ -140,7 +142,8 @@ class Program:
         if instruction.opcode == "fusion":
             inner = self.computations[instruction.called[0]]
             parameter = next(
-                i for i in inner.values()
+                i
+                for i in inner.values()
                 if i.opcode == "parameter" and i.attributes.startswith(f"{place})")
             )
             return min(whole, _used(parameter, inner))
@@ -188,7 +191,9 @@ def _is_strided(user: Instruction, value: Instruction) -> bool:
 
 def size(types: str) -> int:
     """Bytes of a type, with the padding of its tiles."""
-    return sum(math.prod(_padded(dims, layout)) * BYTES[kind] for kind, dims, layout in _shapes(types))
+    return sum(
+        math.prod(_padded(dims, layout)) * BYTES[kind] for kind, dims, layout in _shapes(types)
+    )
 
 
 def main_memory(types: str) -> int:

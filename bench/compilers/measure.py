@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-from jax.sharding import SingleDeviceSharding
+from jax.sharding import Sharding, SingleDeviceSharding
 
 from bench.compilers import cycles, targets
 from bench.compilers.cases import Case
@@ -32,7 +32,7 @@ class Figures(NamedTuple):
 def measure(case: Case, chip: str) -> Figures:
     sharding = SingleDeviceSharding(targets.device(chip))
     cycles.forget()
-    compiled = jax.jit(case.step).lower(placed(case, dict.fromkeys(case.arrays, sharding))).compile()
+    compiled = lowered(case, dict.fromkeys(case.arrays, sharding)).compile()
     text = compiled.as_text()
     program = Program(text)
     return Figures(
@@ -44,14 +44,10 @@ def measure(case: Case, chip: str) -> Figures:
     )
 
 
-def collectives(case: Case, shardings: Mapping[str, Any], **jit: Any) -> dict[str, int]:
-    """The communication of value and gradient on the mesh of `shardings`, by name."""
-    compiled = jax.jit(case.step, **jit).lower(placed(case, shardings)).compile()
-    return Program(compiled.as_text()).collectives
-
-
-def placed(case: Case, shardings: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
-    return {
+def lowered(case: Case, shardings: Mapping[str, Sharding], **jit: Any) -> jax.stages.Lowered:
+    """Value and gradient of arrays that lie where `shardings` say."""
+    arrays = {
         name: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=shardings[name])
         for name, array in case.arrays.items()
     }
+    return jax.jit(case.step, **jit).lower(arrays)

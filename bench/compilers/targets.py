@@ -56,9 +56,7 @@ def device(name: str) -> Any:
     """One chip."""
     if name in TPUS:
         return _tpu(TPUS[name]).devices[0]
-    topology = topologies.get_topology_desc(
-        platform="cuda", target_config=H100, topology="1x1x1"
-    )
+    topology = topologies.get_topology_desc(platform="cuda", target_config=H100, topology="1x1x1")
     return topology.devices[0]
 
 

@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.sharding import AxisType, NamedSharding
+from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
-from bench.compilers.cases import Case, cases
+from bench.compilers.cases import cases
 from bench.compilers.jaxpr import transcendentals
-from bench.compilers.measure import collectives
+from bench.compilers.sharding import SHARDED, SPECS, collectives
 from tests.compilers.figures import compiled, counted, per_element, temporary
 from tests.compilers.limits import TEMPORARY, TRANSCENDENTALS
 from tests.compiling import OPTIMIZED
@@ -57,30 +57,21 @@ def test_platforms_have_their_own_count():
 
 
 @pytest.mark.parametrize(
-    ("specs", "reductions"),
-    [
-        pytest.param({"logits": P(("b", "v")), "labels": P(("b", "v"))}, 1, id="batch"),
-        pytest.param({"logits": P(None, ("b", "v")), "labels": P()}, 5, id="classes"),
-        pytest.param({"logits": P("b", "v"), "labels": P("b")}, 6, id="both"),
-    ],
+    ("axes", "reductions"), [("the batch", 1), ("the classes", 5), ("both", 6)]
 )
-def test_a_sharded_cross_entropy_needs_few_reductions(specs, reductions):
-    (case,) = (c for c in cases() if c.name == "softmax_cross_entropy_with_integer_labels")
-    mesh = jax.make_mesh((2, 4), ("b", "v"), axis_types=(AxisType.Auto,) * 2)
-    found = _collectives(case, mesh, specs)
+def test_a_sharded_cross_entropy_needs_few_reductions(axes, reductions):
+    found = _collectives(SHARDED, SPECS[axes])
     assert set(found) == {"all-reduce"}
     assert found["all-reduce"] <= reductions
 
 
 @pytest.mark.parametrize("spec", [P("b"), P("b", None, "v")], ids=["batch", "classes"])
-@pytest.mark.parametrize("name", ["sigmoid_focal_loss", "smooth_l1_loss"])
+@pytest.mark.parametrize("name", ["sigmoid_focal_loss", "sigmoid_binary_cross_entropy"])
 def test_a_sharded_elementwise_loss_needs_one_reduction(name, spec):
-    (case,) = (c for c in cases() if c.name == name)
+    assert _collectives(name, {"logits": spec, "labels": spec}) == {"all-reduce": 1}
+
+
+def _collectives(name, specs):
+    (case,) = (case for case in cases() if case.name == name)
     mesh = jax.make_mesh((2, 4), ("b", "v"), axis_types=(AxisType.Auto,) * 2)
-    found = _collectives(case, mesh, dict.fromkeys(case.arrays, spec))
-    assert found == {"all-reduce": 1}
-
-
-def _collectives(case: Case, mesh, specs):
-    shardings = {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
-    return collectives(case.in_float32(), shardings, compiler_options=OPTIMIZED)
+    return collectives(case.in_float32(), mesh, specs, compiler_options=OPTIMIZED)
