@@ -12,12 +12,13 @@ import jax
 import bench.compilers
 from bench.compilers import targets
 from bench.compilers.cases import Case, cases
+from bench.compilers.limits import over
 from bench.compilers.measure import Figures, measure
 from bench.compilers.sharding import SHARDED, sharded
 
 
 def cells(case: Case, chip: str, figures: Figures) -> str:
-    over_traffic, over_temporary = figures.misses(case, chip)
+    over_traffic, over_temporary = over(case.kind, chip, figures.traffic, figures.temporary)
     written = [
         marked(f"{figures.traffic:.2f}x", over_traffic),
         marked(f"{100 * figures.temporary:.2g} %", over_temporary),

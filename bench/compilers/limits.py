@@ -5,6 +5,7 @@ knows its gradient reads its input twice. XLA for GPUs writes four columns of a 
 before it interleaves them.
 """
 
+import math
 from typing import NamedTuple
 
 from tests.registry import Kind
@@ -30,5 +31,9 @@ LIMITS = {
     },
 }
 LIMITS["v6e"] = LIMITS["v5e"]
-# Millions, of sigmoid_focal_loss on logits (32, 65536, 80) in bfloat16.
-FOCAL_CYCLES = {"v5e": 1.75}
+
+
+def over(kind: Kind, chip: str, traffic: float, temporary: float) -> tuple[bool, bool]:
+    """Whether each is over its limit; what has no limit never is."""
+    limit = LIMITS[chip].get(kind, Limit(math.inf, math.inf))
+    return round(traffic, 2) > limit.traffic, temporary > limit.temporary

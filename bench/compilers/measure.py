@@ -9,7 +9,6 @@ from jax.sharding import Sharding, SingleDeviceSharding
 from bench.compilers import cycles, targets
 from bench.compilers.cases import Case
 from bench.compilers.hlo import Program
-from bench.compilers.limits import LIMITS
 
 
 class Figures(NamedTuple):
@@ -20,13 +19,6 @@ class Figures(NamedTuple):
     kernels: int
     megacycles: float | None
     text: str
-
-    def misses(self, case: Case, chip: str) -> tuple[bool, bool]:
-        """Whether traffic and temporary memory are over the limit."""
-        limit = LIMITS[chip].get(case.kind)
-        if limit is None:
-            return False, False
-        return round(self.traffic, 2) > limit.traffic, self.temporary > limit.temporary
 
 
 def measure(case: Case, chip: str) -> Figures:

@@ -25,12 +25,12 @@ def sampled():
         yield pytest.param(case, id=case.name, marks=marks)
 
 
-@pytest.mark.parametrize("case", counted(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", list(counted()), ids=lambda case: case.name)
 def test_no_more_transcendental_functions(case):
     assert per_element(case) <= TRANSCENDENTALS[case.name]
 
 
-@pytest.mark.parametrize("case", sampled())
+@pytest.mark.parametrize("case", list(sampled()))
 def test_no_more_temporary_memory(case):
     assert temporary(case) <= TEMPORARY[case.name] + SLACK
 
