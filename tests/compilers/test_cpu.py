@@ -65,10 +65,14 @@ def test_a_sharded_cross_entropy_needs_few_reductions(axes, reductions):
     assert found["all-reduce"] <= reductions
 
 
-@pytest.mark.parametrize("spec", [P("b"), P("b", None, "v")], ids=["batch", "classes"])
+@pytest.mark.parametrize(
+    ("spec", "reductions"),
+    [pytest.param(P("b"), 1, id="batch"), pytest.param(P("b", None, "v"), 2, id="classes")],
+)
 @pytest.mark.parametrize("name", ["sigmoid_focal_loss", "sigmoid_binary_cross_entropy"])
-def test_a_sharded_elementwise_loss_needs_one_reduction(name, spec):
-    assert _collectives(name, {"logits": spec, "labels": spec}) == {"all-reduce": 1}
+def test_a_sharded_elementwise_loss_reduces_once_an_axis(name, spec, reductions):
+    found = _collectives(name, {"logits": spec, "labels": spec})
+    assert found == {"all-reduce": reductions}
 
 
 def _collectives(name, specs):
