@@ -1,9 +1,11 @@
 # Each target makes its own .venv and installs what it needs; nothing has to be done by hand.
 PYTHON ?= python3
 BIN := .venv/bin
+# Beside them JAX would look for a TPU and a GPU whenever it starts.
+COMPILERS := .venv-compilers/bin
 ARGS ?=
 
-.PHONY: demo test zoo thorough bench box-regression peers lint docs doctest smoke notebooks clean
+.PHONY: demo test zoo thorough test-compilers bench bench-compilers box-regression peers lint docs doctest smoke notebooks clean
 
 demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
 	$(BIN)/python notebooks/tree_detection.py $(ARGS)
@@ -18,10 +20,17 @@ zoo: .venv/.test  ## edge inputs for every function, in every dtype, that `test`
 thorough: .venv/.test  ## what `test` leaves out: every setting and every dtype of every law
 	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup --thorough -m thorough $(ARGS)
 
+test-compilers: .venv-compilers/.compilers  ## hold what those compilers make to its limits
+	$(COMPILERS)/python -m pytest tests/compilers/test_accelerators.py --optimized \
+		--numprocesses auto $(ARGS)
+
 bench: .venv/.bench  ## print the tables of the README: speed, precision, what others get wrong
 	OMP_WAIT_POLICY=passive $(BIN)/python -m bench.speed $(ARGS)
 	$(BIN)/python -m bench.precision
 	$(BIN)/python -m bench.differences
+
+bench-compilers: .venv-compilers/.compilers  ## what compilers for TPUs and GPUs make of each loss
+	$(COMPILERS)/python -m bench.compilers --json output/compilers.json $(ARGS)
 
 box-regression: .venv/.demo  ## move boxes down the losses of the IoU family, as two papers do
 	$(BIN)/python -m bench.box_regression $(ARGS)
@@ -47,11 +56,16 @@ notebooks: .venv/.demo .venv/.dev  ## execute the notebooks and write their pict
 	cd notebooks && ../$(BIN)/jupytext --to ipynb --execute tree_detection.py box_regression.py
 
 clean:
-	rm -rf .venv output site
+	rm -rf .venv .venv-compilers output site
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/.%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	touch $@
+
+.venv-compilers/.compilers: pyproject.toml
+	$(PYTHON) -m venv .venv-compilers
+	$(COMPILERS)/python -m pip install --quiet --disable-pip-version-check --editable ".[compilers]"
 	touch $@
