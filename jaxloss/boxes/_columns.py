@@ -38,17 +38,21 @@ def boxes_of(
     return first, second, mask
 
 
-def of_boxes(of_columns: Callable[..., Array]) -> Callable[..., Array]:
+def of_boxes(
+    of_columns: Callable[..., Array], value: Callable[..., Array] | None = None
+) -> Callable[..., Array]:
     """A function of the columns of two boxes as one of predictions and targets `[..., columns]`.
 
     Parameters come after the boxes, and broadcast to `[...]`. The derivative is that of
     `of_columns`, taken column by column: a gradient written as one select over the columns is a
-    single pass, where autodiff's padded columns are one each.
+    single pass, where autodiff's padded columns are one each. `value` is the same function, written
+    for where it is not differentiated.
     """
+    value = of_columns if value is None else value
 
     @jax.custom_jvp
     def function(predictions: Array, targets: Array, *parameters: Array) -> Array:
-        return settled(of_columns(columns_of(predictions), columns_of(targets), *parameters))
+        return settled(value(columns_of(predictions), columns_of(targets), *parameters))
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
@@ -56,14 +60,14 @@ def of_boxes(of_columns: Callable[..., Array]) -> Callable[..., Array]:
             columns_of(jnp.broadcast_to(boxes, (*shape, boxes.shape[-1]))) for boxes in primals[:2]
         ]
         parameters = [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
-        value, pull = jax.vjp(of_columns, *columns, *parameters)
-        slopes = pull(jnp.ones_like(value))
+        result, pull = jax.vjp(of_columns, *columns, *parameters)
+        slopes = pull(jnp.ones_like(result))
         products = [
             jnp.sum(from_columns(slope) * tangent, -1) if place < 2 else slope * tangent
             for place, (slope, tangent) in enumerate(zip(slopes, tangents, strict=True))
             if not isinstance(tangent, SymbolicZero)
         ]
-        return settled(value), sum(products[1:], products[0])
+        return settled(result), sum(products[1:], products[0])
 
     function.defjvp(jvp, symbolic_zeros=True)
     return jax.jit(function)

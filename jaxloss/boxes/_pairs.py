@@ -87,10 +87,42 @@ def term(of_axes: Callable[..., Array]) -> Callable[..., Array]:
     return of_columns
 
 
-@term
-def shared_fraction(x: Axis, y: Axis) -> Array:
-    """IoU, relatively accurate near 0 and exactly 1 where nothing is unshared."""
-    return _fractions(_areas(*_enclosed(x, y)))[0]
+def _shared_fraction(prediction: Columns, target: Columns) -> Array:
+    (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
+    return _fractions(_areas(*_enclosed(axis_of(x1, x2, X1, X2), axis_of(y1, y2, Y1, Y2))))[0]
+
+
+def _shared_fraction_value(prediction: Columns, target: Columns) -> Array:
+    """`_shared_fraction` in few operations, most of them of one box alone: for all pairs of many.
+
+    No area is negative; that it passes `relu` keeps its product and the sum of areas from being
+    contracted into one operation, after which those of identical boxes would differ.
+    """
+    (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
+    sides = _sides(x1, x2, X1, X2), _sides(y1, y2, Y1, Y2)
+    shared, area, target_area = (relu(x * y) for x, y in zip(*sides, strict=True))
+    apart = shared <= 0
+    return jnp.where(apart, jnp.zeros_like(shared), shared / (area + target_area - shared))
+
+
+def _sides(low: Array, high: Array, target_low: Array, target_high: Array) -> tuple[Array, ...]:
+    """What both boxes share on an axis, and their sides, relative to the target's side.
+
+    Two boxes that are the same point share 1. A side which is not positive is 1, and shares 0 with
+    every other side.
+    """
+    side, target = high - low, target_high - target_low
+    point = jnp.where(side == 0, low, jnp.full_like(low, jnp.inf))
+    target_point = jnp.where(target == 0, target_low, jnp.full_like(target_low, -jnp.inf))
+    shared = relu(jnp.minimum(high, target_high) - jnp.maximum(low, target_low))
+    shared = jnp.where(point == target_point, jnp.ones_like(shared), shared)
+    side, target = (jnp.where(x <= 0, jnp.ones_like(x), x) for x in (side, target))
+    unit = inverse_power_of_two(target)
+    return shared * unit, side * unit, target * unit
+
+
+# IoU, relatively accurate near 0 and exactly 1 where nothing is unshared.
+shared_fraction = of_boxes(_shared_fraction, _shared_fraction_value)
 
 
 @term
