@@ -56,16 +56,23 @@ def of_boxes(
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
-        columns = [
+        inputs: list[Any] = [
             columns_of(jnp.broadcast_to(boxes, (*shape, boxes.shape[-1]))) for boxes in primals[:2]
         ]
-        parameters = [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
-        result, pull = jax.vjp(of_columns, *columns, *parameters)
+        inputs += [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
+        varied = [place for place, x in enumerate(tangents) if not isinstance(x, SymbolicZero)]
+
+        def of_varied(*values: Any) -> Array:
+            changed = dict(zip(varied, values, strict=True))
+            return of_columns(*(changed.get(place, x) for place, x in enumerate(inputs)))
+
+        result, pull = jax.vjp(of_varied, *(inputs[place] for place in varied))
         slopes = pull(jnp.ones_like(result))
         products = [
-            jnp.sum(from_columns(slope) * tangent, -1) if place < 2 else slope * tangent
-            for place, (slope, tangent) in enumerate(zip(slopes, tangents, strict=True))
-            if not isinstance(tangent, SymbolicZero)
+            jnp.sum(from_columns(slope) * tangents[place], -1)
+            if place < 2
+            else slope * tangents[place]
+            for place, slope in zip(varied, slopes, strict=True)
         ]
         return settled(result), sum(products[1:], products[0])
 

@@ -6,8 +6,10 @@ from jax.typing import ArrayLike
 from jaxloss._arguments import Arguments, keep
 from jaxloss.boxes._columns import boxes_of
 from jaxloss.boxes._pairs import (
+    Axis,
     empty_fraction,
     negative_log_fraction,
+    term,
     unshared_fraction,
 )
 from jaxloss.boxes.terms.distances import center_distance
@@ -105,6 +107,11 @@ def log_iou_loss(
     return keep(mask, negative_log_fraction(p, t))
 
 
+@term
+def _giou(x: Axis, y: Axis) -> Array:
+    return unshared_fraction(x, y) + empty_fraction(x, y)
+
+
 def giou_loss(
     predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
@@ -149,7 +156,7 @@ def giou_loss(
     """
     check = Arguments("giou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    return keep(mask, unshared_fraction(p, t) + empty_fraction(p, t))
+    return keep(mask, _giou(p, t))
 
 
 def diou_loss(
