@@ -17,7 +17,6 @@ from jaxloss._arguments import Arguments, broadcast_shape
 from jaxloss._numerics import (
     inverse_power_of_two,
     inverse_root_of_power_of_two,
-    larger,
     logarithm,
     relu,
     smaller,
@@ -111,17 +110,21 @@ def relative(axis: Axis, unit: Array) -> Axis:
     )
 
 
-def term(of_axes: Callable[..., Array]) -> Callable[..., Array]:
+def term(
+    of_axes: Callable[..., Array], value: Callable[..., Array] | None = None
+) -> Callable[..., Array]:
     """A term of two axes as a function of predictions and targets `[..., 4]`.
 
     Parameters of the term come after the boxes, and broadcast to `[...]`. A term that is a sum of
-    others calls them with its axes: then all are differentiated together.
+    others calls them with its axes: then all are differentiated together. `value` is the same of
+    columns, written for where it is not differentiated.
     """
 
-    @of_boxes
-    def term_of_boxes(prediction: Columns, target: Columns, *parameters: Array) -> Array:
+    def of_columns(prediction: Columns, target: Columns, *parameters: Array) -> Array:
         (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
         return of_axes(axis_of(x1, x2, X1, X2), axis_of(y1, y2, Y1, Y2), *parameters)
+
+    term_of_boxes = of_boxes(of_columns, value)
 
     @functools.wraps(of_axes)
     def term_of_pair(first: Any, second: Any, *parameters: Array) -> Array:
@@ -131,13 +134,8 @@ def term(of_axes: Callable[..., Array]) -> Callable[..., Array]:
     return term_of_pair
 
 
-def _shared_fraction(prediction: Columns, target: Columns) -> Array:
-    (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
-    return _fractions(_areas(*_enclosed(axis_of(x1, x2, X1, X2), axis_of(y1, y2, Y1, Y2))))[0]
-
-
 def _shared_fraction_value(prediction: Columns, target: Columns) -> Array:
-    """`_shared_fraction` in few operations, most of them of one box alone: for all pairs of many.
+    """`shared_fraction` in few operations, most of them of one box alone: for all pairs of many.
 
     No area is negative; that it passes `relu` keeps its product and the sum of areas from being
     contracted into one operation, after which those of identical boxes would differ.
@@ -165,8 +163,10 @@ def _sides(low: Array, high: Array, target_low: Array, target_high: Array) -> tu
     return shared * unit, side * unit, target * unit
 
 
-# IoU, relatively accurate near 0 and exactly 1 where nothing is unshared.
-shared_fraction = of_boxes(_shared_fraction, _shared_fraction_value)
+@functools.partial(term, value=_shared_fraction_value)
+def shared_fraction(x: Axis, y: Axis) -> Array:
+    """IoU, relatively accurate near 0 and exactly 1 where nothing is unshared."""
+    return _fractions(_areas(*_enclosed(x, y)))[0]
 
 
 @term

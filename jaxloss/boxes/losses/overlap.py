@@ -8,11 +8,12 @@ from jaxloss.boxes._columns import boxes_of
 from jaxloss.boxes._pairs import (
     Axis,
     empty_fraction,
+    like,
     negative_log_fraction,
     term,
     unshared_fraction,
 )
-from jaxloss.boxes.terms.distances import center_distance
+from jaxloss.boxes.terms.distances import center_distance_term
 from jaxloss.boxes.terms.shapes import weighted_aspect
 
 
@@ -159,6 +160,11 @@ def giou_loss(
     return keep(mask, _giou(p, t))
 
 
+@term
+def _diou(x: Axis, y: Axis) -> Array:
+    return unshared_fraction(x, y) + center_distance_term(x, y)
+
+
 def diou_loss(
     predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
@@ -203,7 +209,13 @@ def diou_loss(
     """
     check = Arguments("diou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    return keep(mask, unshared_fraction(p, t) + center_distance(p, t))
+    return keep(mask, _diou(p, t))
+
+
+@term
+def _ciou(x: Axis, y: Axis, minimum_iou: Array) -> Array:
+    gap = unshared_fraction(x, y)
+    return gap + center_distance_term(x, y) + weighted_aspect(x, y, gap, minimum_iou)
 
 
 def ciou_loss(
@@ -265,6 +277,5 @@ def ciou_loss(
     """
     check = Arguments("ciou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    gap = unshared_fraction(p, t)
-    minimum = check.parameter("minimum_iou", minimum_iou, gap)
-    return keep(mask, gap + center_distance(p, t) + weighted_aspect(p, t, gap, minimum))
+    minimum = check.parameter("minimum_iou", minimum_iou, like(p, t))
+    return keep(mask, _ciou(p, t, minimum))

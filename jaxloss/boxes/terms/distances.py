@@ -72,7 +72,7 @@ def empty_fraction(predictions: ArrayLike, targets: ArrayLike) -> Array:
 
 
 @term
-def _center_distance(x: Axis, y: Axis) -> Array:
+def center_distance_term(x: Axis, y: Axis) -> Array:
     return quotient(*_center_ratio(x, y))
 
 
@@ -111,11 +111,11 @@ def center_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.center_distance(p, t):.4f}")
       0.0369
     """
-    return _center_distance(*pair_of(Arguments("center_distance"), predictions, targets))
+    return center_distance_term(*pair_of(Arguments("center_distance"), predictions, targets))
 
 
 @term
-def _distance_attention(x: Axis, y: Axis) -> Array:
+def distance_attention_term(x: Axis, y: Axis) -> Array:
     distance, diagonal = _center_ratio(x, y)
     return jnp.exp(quotient(distance, lax.stop_gradient(diagonal)))
 
@@ -155,11 +155,11 @@ def distance_attention(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.distance_attention(p, t):.4f}")
       1.0376
     """
-    return _distance_attention(*pair_of(Arguments("distance_attention"), predictions, targets))
+    return distance_attention_term(*pair_of(Arguments("distance_attention"), predictions, targets))
 
 
 @term
-def _weighted_center_distance(x: Axis, y: Axis, scale: Array) -> Array:
+def weighted_center_distance_term(x: Axis, y: Axis, scale: Array) -> Array:
     unit = inverse_power_of_two(larger(x.enclosing, y.enclosing))
     across, up = (0.5 * unit * (side.low + side.high) for side in (x, y))
     ww, hh = weights_of_target(x, y, scale)
@@ -208,11 +208,11 @@ def weighted_center_distance(
     """
     check = Arguments("weighted_center_distance")
     p, t = pair_of(check, predictions, targets)
-    return _weighted_center_distance(p, t, check.parameter("scale", scale, like(p, t)))
+    return weighted_center_distance_term(p, t, check.parameter("scale", scale, like(p, t)))
 
 
 @term
-def _corner_distance(x: Axis, y: Axis) -> Array:
+def corner_distance_term(x: Axis, y: Axis) -> Array:
     left = norm(x.low, y.low) + norm(x.low, y.high)
     right = norm(x.high, y.low) + norm(x.high, y.high)
     return ratio(0.25 * (left + right), norm(x.enclosing, y.enclosing))
@@ -253,11 +253,11 @@ def corner_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.corner_distance(p, t):.4f}")
       0.2337
     """
-    return _corner_distance(*pair_of(Arguments("corner_distance"), predictions, targets))
+    return corner_distance_term(*pair_of(Arguments("corner_distance"), predictions, targets))
 
 
 @term
-def _squared_corner_distance(x: Axis, y: Axis) -> Array:
+def squared_corner_distance_term(x: Axis, y: Axis) -> Array:
     upper = jnp.square(x.low) + jnp.square(y.low)
     return upper + jnp.square(x.high) + jnp.square(y.high)
 
@@ -296,13 +296,13 @@ def squared_corner_distance(predictions: ArrayLike, targets: ArrayLike) -> Array
       >>> print(f"{jaxloss.boxes.terms.squared_corner_distance(p, t):.4f}")
       7.0000
     """
-    return _squared_corner_distance(
+    return squared_corner_distance_term(
         *pair_of(Arguments("squared_corner_distance"), predictions, targets)
     )
 
 
 @term
-def _angular_distance(x: Axis, y: Axis) -> Array:
+def angular_distance_term(x: Axis, y: Axis) -> Array:
     across, up = x.low + x.high, y.low + y.high
     scale = inverse_power_of_two(jnp.maximum(jnp.abs(across), jnp.abs(up)))
     a, b = across * scale, up * scale
@@ -351,7 +351,7 @@ def angular_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.angular_distance(p, t):.4f}")
       0.1175
     """
-    return _angular_distance(*pair_of(Arguments("angular_distance"), predictions, targets))
+    return angular_distance_term(*pair_of(Arguments("angular_distance"), predictions, targets))
 
 
 def _edges(axis: Axis) -> Array:
@@ -364,7 +364,7 @@ def _edges(axis: Axis) -> Array:
 
 
 @term
-def _edge_distance(x: Axis, y: Axis) -> Array:
+def edge_distance_term(x: Axis, y: Axis) -> Array:
     distance = 0.25 * (_edges(x) + _edges(y))
     return jnp.where(distance >= FARTHEST, FARTHEST * jnp.ones_like(distance), distance)
 
@@ -405,11 +405,11 @@ def edge_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.edge_distance(p, t):.4f}")
       0.3167
     """
-    return _edge_distance(*pair_of(Arguments("edge_distance"), predictions, targets))
+    return edge_distance_term(*pair_of(Arguments("edge_distance"), predictions, targets))
 
 
 @term
-def _wasserstein_distance(x: Axis, y: Axis) -> Array:
+def wasserstein_distance_term(x: Axis, y: Axis) -> Array:
     return float(0.5**0.5) * norm(x.low, x.high, y.low, y.high)
 
 
@@ -449,4 +449,6 @@ def wasserstein_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.wasserstein_distance(p, t):.4f}")
       1.8708
     """
-    return _wasserstein_distance(*pair_of(Arguments("wasserstein_distance"), predictions, targets))
+    return wasserstein_distance_term(
+        *pair_of(Arguments("wasserstein_distance"), predictions, targets)
+    )

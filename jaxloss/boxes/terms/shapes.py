@@ -1,5 +1,7 @@
 """Shape terms: how two boxes differ in sides and aspect."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +25,7 @@ LARGEST = 32.0
 
 
 @term
-def _aspect_difference(x: Axis, y: Axis) -> Array:
+def aspect_difference_term(x: Axis, y: Axis) -> Array:
     (w, h), (W, H) = _direction(x.prediction, y.prediction), _direction(x.target, y.target)
     # W h - w H, written so that it is exactly 0 for identical sides under any contraction.
     sine = w * (h - H) - h * (w - W)
@@ -74,14 +76,17 @@ def aspect_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.aspect_difference(p, t):.4f}")
       0.0513
     """
-    return _aspect_difference(*pair_of(Arguments("aspect_difference"), predictions, targets))
+    return aspect_difference_term(*pair_of(Arguments("aspect_difference"), predictions, targets))
 
 
-def weighted_aspect(
-    predictions: Array, targets: Array, gap: Array, minimum_iou: Array | None = None
-) -> Array:
+@term
+def aspect_penalty_term(x: Axis, y: Axis, minimum_iou: Array) -> Array:
+    return weighted_aspect(x, y, unshared_fraction(x, y), minimum_iou)
+
+
+def weighted_aspect(x: Any, y: Any, gap: Array, minimum_iou: Array | None = None) -> Array:
     """alpha v of CIoU; alpha = v / (gap + v) is a constant, and 0 below an IoU of `minimum_iou`."""
-    difference = aspect_difference(predictions, targets)
+    difference = aspect_difference_term(x, y)
     weight = lax.stop_gradient(ratio(difference, gap + difference))
     if minimum_iou is not None:
         weight = jnp.where(1 - gap < minimum_iou, jnp.zeros_like(weight), weight)
@@ -129,8 +134,7 @@ def aspect_penalty(
     """
     check = Arguments("aspect_penalty")
     p, t = pair_of(check, predictions, targets)
-    gap = unshared_fraction(p, t)
-    return weighted_aspect(p, t, gap, check.parameter("minimum_iou", minimum_iou, gap))
+    return aspect_penalty_term(p, t, check.parameter("minimum_iou", minimum_iou, like(p, t)))
 
 
 def _change(axis: Axis) -> Array:
@@ -141,7 +145,7 @@ def _change(axis: Axis) -> Array:
 
 
 @term
-def _side_difference(x: Axis, y: Axis) -> Array:
+def side_difference_term(x: Axis, y: Axis) -> Array:
     width, height = ratio(_change(x), x.enclosing), ratio(_change(y), y.enclosing)
     return jnp.square(width) + jnp.square(height)
 
@@ -183,7 +187,7 @@ def side_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.side_difference(p, t):.4f}")
       0.1878
     """
-    return _side_difference(*pair_of(Arguments("side_difference"), predictions, targets))
+    return side_difference_term(*pair_of(Arguments("side_difference"), predictions, targets))
 
 
 def _relative_change(axis: Axis) -> Array:
@@ -202,7 +206,7 @@ def _cost(omega: Array) -> Array:
 
 
 @term
-def _shape_difference(x: Axis, y: Axis) -> Array:
+def shape_difference_term(x: Axis, y: Axis) -> Array:
     return _cost(_relative_change(x)) + _cost(_relative_change(y))
 
 
@@ -243,7 +247,7 @@ def shape_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.shape_difference(p, t):.4f}")
       0.0129
     """
-    return _shape_difference(*pair_of(Arguments("shape_difference"), predictions, targets))
+    return shape_difference_term(*pair_of(Arguments("shape_difference"), predictions, targets))
 
 
 def weights_of_target(x: Axis, y: Axis, scale: Array) -> tuple[Array, Array]:
@@ -261,7 +265,7 @@ def _log_side(side: Array) -> Array:
 
 
 @term
-def _weighted_shape_difference(x: Axis, y: Axis, scale: Array) -> Array:
+def weighted_shape_difference_term(x: Axis, y: Axis, scale: Array) -> Array:
     ww, hh = weights_of_target(x, y, scale)
     return _cost(hh * _relative_change(x)) + _cost(ww * _relative_change(y))
 
@@ -307,4 +311,4 @@ def weighted_shape_difference(
     """
     check = Arguments("weighted_shape_difference")
     p, t = pair_of(check, predictions, targets)
-    return _weighted_shape_difference(p, t, check.parameter("scale", scale, like(p, t)))
+    return weighted_shape_difference_term(p, t, check.parameter("scale", scale, like(p, t)))
