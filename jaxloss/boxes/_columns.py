@@ -1,5 +1,6 @@
 """Boxes as columns: functions of them with a gradient that is written in one pass."""
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -52,7 +53,7 @@ def of_boxes(
 
     @jax.custom_jvp
     def function(predictions: Array, targets: Array, *parameters: Array) -> Array:
-        return settled(value(columns_of(predictions), columns_of(targets), *parameters))
+        return settled(_sum(value(columns_of(predictions), columns_of(targets), *parameters)))
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
@@ -66,18 +67,31 @@ def of_boxes(
             changed = dict(zip(varied, values, strict=True))
             return of_columns(*(changed.get(place, x) for place, x in enumerate(inputs)))
 
-        result, pull = jax.vjp(of_varied, *(inputs[place] for place in varied))
-        slopes = pull(jnp.ones_like(result))
+        summands, pull = jax.vjp(of_varied, *(inputs[place] for place in varied))
+        slopes = jax.tree.map(lambda *x: _sum(x), *(pull(unit) for unit in _units(summands)))
         products = [
             jnp.sum(from_columns(slope) * tangents[place], -1)
             if place < 2
             else slope * tangents[place]
             for place, slope in zip(varied, slopes, strict=True)
         ]
-        return settled(result), sum(products[1:], products[0])
+        return settled(_sum(summands)), _sum(tuple(products))
 
     function.defjvp(jvp, symbolic_zeros=True)
     return jax.jit(function)
+
+
+def _sum(summands: Array | tuple[Array, ...]) -> Array:
+    return functools.reduce(jnp.add, summands) if isinstance(summands, tuple) else summands
+
+
+def _units(summands: Array | tuple[Array, ...]) -> list[Any]:
+    """For each summand the cotangent that is 1 for it, and 0 for the others."""
+    if not isinstance(summands, tuple):
+        return [jnp.ones_like(summands)]
+    one = jnp.ones_like(summands[0])
+    places = range(len(summands))
+    return [tuple(one if place == other else 0 * one for other in places) for place in places]
 
 
 def columns_of(boxes: Array) -> Columns:

@@ -109,8 +109,8 @@ def log_iou_loss(
 
 
 @term
-def _giou(x: Axis, y: Axis) -> Array:
-    return unshared_fraction(x, y) + empty_fraction(x, y)
+def _giou(x: Axis, y: Axis) -> tuple[Array, Array]:
+    return unshared_fraction(x, y), empty_fraction(x, y)
 
 
 def giou_loss(
