@@ -18,6 +18,7 @@ from jaxloss._numerics import (
     inverse_power_of_two,
     inverse_root_of_power_of_two,
     logarithm,
+    reciprocal,
     relu,
     smaller,
 )
@@ -321,7 +322,7 @@ def _inverse_union_jvp(primals: tuple[Areas], tangents: tuple[Areas]) -> tuple[A
 @jax.custom_jvp
 def _empty_fraction(enclosing: Array, areas: Areas) -> Array:
     """(C - U) / C for C of order 1: where boxes overlap, from the corners that neither reaches."""
-    inverse = 1 / enclosing
+    inverse = reciprocal(enclosing)
     between = 1 - (areas.prediction + areas.target) * inverse
     return jnp.where(areas.shared <= 0, between, areas.corners * inverse)
 
@@ -333,7 +334,7 @@ def _empty_fraction_jvp(
     (enclosing, areas), (growth, change) = primals, tangents
     empty = _empty_fraction(enclosing, areas)
     covered = change.prediction + change.target - change.shared
-    return empty, ((1 - empty) * growth - covered) * (1 / enclosing)
+    return empty, ((1 - empty) * growth - covered) * reciprocal(enclosing)
 
 
 def pair_of(check: Arguments, predictions: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:

@@ -8,11 +8,10 @@ from jaxloss._arguments import Arguments
 from jaxloss._numerics import (
     absolute,
     inverse_power_of_two,
-    larger,
     norm,
-    quotient,
-    ratio,
+    reciprocal,
     saturating,
+    scaled_ratio,
 )
 from jaxloss.boxes._pairs import Axis, like, pair_of, term
 from jaxloss.boxes._pairs import empty_fraction as _empty_fraction
@@ -24,7 +23,7 @@ FARTHEST = 32.0
 
 def _center_ratio(x: Axis, y: Axis) -> tuple[Array, Array]:
     """rho^2 and c^2 by one power of two, which brings c^2 into [1, 8)."""
-    scale = inverse_power_of_two(larger(x.enclosing, y.enclosing))
+    scale = inverse_power_of_two(jnp.maximum(x.enclosing, y.enclosing))
     across, up = (0.5 * scale * (side.low + side.high) for side in (x, y))
     diagonal = jnp.square(x.enclosing * scale) + jnp.square(y.enclosing * scale)
     diagonal = jnp.where(scale == 0, jnp.ones_like(diagonal), diagonal)
@@ -73,7 +72,8 @@ def empty_fraction(predictions: ArrayLike, targets: ArrayLike) -> Array:
 
 @term
 def center_distance_term(x: Axis, y: Axis) -> Array:
-    return quotient(*_center_ratio(x, y))
+    distance, diagonal = _center_ratio(x, y)
+    return distance * reciprocal(diagonal)
 
 
 def center_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
@@ -117,7 +117,7 @@ def center_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
 @term
 def distance_attention_term(x: Axis, y: Axis) -> Array:
     distance, diagonal = _center_ratio(x, y)
-    return jnp.exp(quotient(distance, lax.stop_gradient(diagonal)))
+    return jnp.exp(distance * (1 / lax.stop_gradient(diagonal)))
 
 
 def distance_attention(predictions: ArrayLike, targets: ArrayLike) -> Array:
@@ -160,10 +160,11 @@ def distance_attention(predictions: ArrayLike, targets: ArrayLike) -> Array:
 
 @term
 def weighted_center_distance_term(x: Axis, y: Axis, scale: Array) -> Array:
-    unit = inverse_power_of_two(larger(x.enclosing, y.enclosing))
+    unit = inverse_power_of_two(jnp.maximum(x.enclosing, y.enclosing))
     across, up = (0.5 * unit * (side.low + side.high) for side in (x, y))
     ww, hh = weights_of_target(x, y, scale)
-    return quotient(hh * jnp.square(across) + ww * jnp.square(up), _center_ratio(x, y)[1])
+    distance = hh * jnp.square(across) + ww * jnp.square(up)
+    return distance * reciprocal(_center_ratio(x, y)[1])
 
 
 def weighted_center_distance(
@@ -215,7 +216,7 @@ def weighted_center_distance(
 def corner_distance_term(x: Axis, y: Axis) -> Array:
     left = norm(x.low, y.low) + norm(x.low, y.high)
     right = norm(x.high, y.low) + norm(x.high, y.high)
-    return ratio(0.25 * (left + right), norm(x.enclosing, y.enclosing))
+    return scaled_ratio(0.25 * (left + right), norm(x.enclosing, y.enclosing))
 
 
 def corner_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
@@ -307,8 +308,8 @@ def angular_distance_term(x: Axis, y: Axis) -> Array:
     scale = inverse_power_of_two(jnp.maximum(jnp.abs(across), jnp.abs(up)))
     a, b = across * scale, up * scale
     squares = jnp.where(scale == 0, jnp.ones_like(a), jnp.square(a) + jnp.square(b))
-    gamma = 2 - quotient(2 * absolute(a) * absolute(b), squares)
-    rho_x, rho_y = ratio(0.5 * across, x.enclosing), ratio(0.5 * up, y.enclosing)
+    gamma = 2 - 2 * absolute(a) * absolute(b) * reciprocal(squares)
+    rho_x, rho_y = (scaled_ratio(0.5 * across, x.enclosing), scaled_ratio(0.5 * up, y.enclosing))
     return saturating(gamma * jnp.square(rho_x)) + saturating(gamma * jnp.square(rho_y))
 
 
@@ -359,7 +360,7 @@ def _edges(axis: Axis) -> Array:
     moved, side = absolute(axis.low) + absolute(axis.high), absolute(axis.target)
     far = (moved >= 4 * FARTHEST * side) & (moved != 0)
     one = jnp.ones_like(moved)
-    near = ratio(jnp.where(far, 0 * one, moved), jnp.where(far, one, side))
+    near = scaled_ratio(jnp.where(far, 0 * one, moved), jnp.where(far, one, side))
     return jnp.where(far, 4 * FARTHEST * one, near)
 
 

@@ -17,6 +17,7 @@ from jaxloss._numerics import (
     logarithm,
     ratio,
     saturating,
+    scaled_ratio,
 )
 from jaxloss.boxes._pairs import Axis, like, pair_of, term, unshared_fraction
 
@@ -146,7 +147,7 @@ def _change(axis: Axis) -> Array:
 
 @term
 def side_difference_term(x: Axis, y: Axis) -> Array:
-    width, height = ratio(_change(x), x.enclosing), ratio(_change(y), y.enclosing)
+    width, height = (scaled_ratio(_change(side), side.enclosing) for side in (x, y))
     return jnp.square(width) + jnp.square(height)
 
 
@@ -196,7 +197,7 @@ def _relative_change(axis: Axis) -> Array:
     longer = jnp.where(side == 0, absolute(axis.prediction), larger(axis.prediction, side))
     far, one = change >= LARGEST * longer, jnp.ones_like(change)
     far &= change != 0
-    near = ratio(jnp.where(far, 0 * one, change), jnp.where(far, one, longer))
+    near = scaled_ratio(jnp.where(far, 0 * one, change), jnp.where(far, one, longer))
     return jnp.where(far, LARGEST * one, near)
 
 
