@@ -15,6 +15,7 @@ from jaxloss._arguments import Arguments, broadcast_shape, hide
 from jaxloss._derivatives import settled
 
 Columns = tuple[Array, ...]
+Summands = Array | tuple[Array, ...]
 
 CORNERS = "boxes as x1, y1, x2, y2; convert other formats with `jaxloss.boxes.convert`"
 ROTATED = "rotated boxes as cx, cy, w, h, radians; corners become them by `rotated_from_corners`"
@@ -40,20 +41,23 @@ def boxes_of(
 
 
 def of_boxes(
-    of_columns: Callable[..., Array], value: Callable[..., Array] | None = None
+    of_columns: Callable[..., Summands], value: Callable[..., Array] | None = None
 ) -> Callable[..., Array]:
     """A function of the columns of two boxes as one of predictions and targets `[..., columns]`.
 
     Parameters come after the boxes, and broadcast to `[...]`. The derivative is that of
     `of_columns`, taken column by column: a gradient written as one select over the columns is a
-    single pass, where autodiff's padded columns are one each. `value` is the same function, written
-    for where it is not differentiated.
+    single pass, where autodiff's padded columns are one each.
+
+    Where the slopes of two summands are large and cancel within each of them, `of_columns` returns
+    both, and each is differentiated on its own. `value` is the same function, written for where it
+    is not differentiated.
     """
-    value = of_columns if value is None else value
+    forward = of_columns if value is None else value
 
     @jax.custom_jvp
     def function(predictions: Array, targets: Array, *parameters: Array) -> Array:
-        return settled(_sum(value(columns_of(predictions), columns_of(targets), *parameters)))
+        return settled(_sum(forward(columns_of(predictions), columns_of(targets), *parameters)))
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
@@ -63,7 +67,7 @@ def of_boxes(
         inputs += [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
         varied = [place for place, x in enumerate(tangents) if not isinstance(x, SymbolicZero)]
 
-        def of_varied(*values: Any) -> Array:
+        def of_varied(*values: Any) -> Summands:
             changed = dict(zip(varied, values, strict=True))
             return of_columns(*(changed.get(place, x) for place, x in enumerate(inputs)))
 
@@ -81,11 +85,11 @@ def of_boxes(
     return jax.jit(function)
 
 
-def _sum(summands: Array | tuple[Array, ...]) -> Array:
+def _sum(summands: Summands) -> Array:
     return functools.reduce(jnp.add, summands) if isinstance(summands, tuple) else summands
 
 
-def _units(summands: Array | tuple[Array, ...]) -> list[Any]:
+def _units(summands: Summands) -> list[Any]:
     """For each summand the cotangent that is 1 for it, and 0 for the others."""
     if not isinstance(summands, tuple):
         return [jnp.ones_like(summands)]

@@ -22,7 +22,7 @@ from jaxloss._numerics import (
     relu,
     smaller,
 )
-from jaxloss.boxes._columns import Columns, boxes_of, of_boxes
+from jaxloss.boxes._columns import Columns, Summands, boxes_of, of_boxes
 
 
 class Axis(NamedTuple):
@@ -61,31 +61,34 @@ def axis_of(low: Array, high: Array, target_low: Array, target_high: Array) -> A
 
 @axis_of.defjvp
 def _axis_of_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Axis, Axis]:
-    """Of two edges one bounds what is shared, and the other what encloses: half each if equal."""
+    """Of two edges one bounds what is shared, one what encloses; equal ones half of each."""
     axis, (low, high, target_low, target_high) = axis_of(*primals), tangents
     (top, bottom), (target_top, target_bottom) = _ordered(*primals[:2]), _ordered(*primals[2:])
-    inner_top, inner_bottom = _weight(target_top, top), _weight(bottom, target_bottom)
+    above, below = _weight(target_top, top), _weight(bottom, target_bottom)
     inverted, target_inverted = axis.prediction < 0, axis.target < 0
-    top, bottom = jnp.where(inverted, low, high), jnp.where(inverted, high, low)
-    target_top = jnp.where(target_inverted, target_low, target_high)
-    target_bottom = jnp.where(target_inverted, target_high, target_low)
-    across = inner_top * top + (1 - inner_top) * target_top
-    below = inner_bottom * bottom + (1 - inner_bottom) * target_bottom
-    highest = (1 - inner_top) * top + inner_top * target_top
-    lowest = (1 - inner_bottom) * bottom + inner_bottom * target_bottom
+    tops = jnp.where(inverted, low, high), jnp.where(target_inverted, target_low, target_high)
+    bottoms = jnp.where(inverted, high, low), jnp.where(target_inverted, target_high, target_low)
+    shared = _mean(above, *tops) - _mean(below, *bottoms)
     return axis, Axis(
         prediction=high - low,
         target=target_high - target_low,
-        shared=jnp.where(axis.shared <= 0, jnp.zeros_like(across), across - below),
-        enclosing=highest - lowest,
+        shared=jnp.where(axis.shared <= 0, jnp.zeros_like(shared), shared),
+        enclosing=_mean(1 - above, *tops) - _mean(1 - below, *bottoms),
         low=low - target_low,
         high=high - target_high,
     )
 
 
 def _ordered(a: Array, b: Array) -> tuple[Array, Array]:
-    """The larger and the smaller of both; NaN may get lost, which costs CPUs less."""
+    """The larger and the smaller of both, but the second of them if one is NaN: CPUs have that.
+
+    NaN goes through sides and differences.
+    """
     return jnp.where(a > b, a, b), jnp.where(a < b, a, b)
+
+
+def _mean(weight: Array, a: Array, b: Array) -> Array:
+    return weight * a + (1 - weight) * b
 
 
 def _weight(a: Array, b: Array) -> Array:
@@ -112,23 +115,23 @@ def relative(axis: Axis, unit: Array) -> Axis:
 
 
 def term(
-    of_axes: Callable[..., Array], value: Callable[..., Array] | None = None
+    of_axes: Callable[..., Summands], value: Callable[..., Array] | None = None
 ) -> Callable[..., Array]:
     """A term of two axes as a function of predictions and targets `[..., 4]`.
 
-    Parameters of the term come after the boxes, and broadcast to `[...]`. A term that is a sum of
-    others calls them with its axes: then all are differentiated together. `value` is the same of
-    columns, written for where it is not differentiated.
+    Parameters come after the boxes, and broadcast to `[...]`. A term that is made of others calls
+    them with its axes, so that all are differentiated in one pass. For `value`, and for a term that
+    returns summands, see `of_boxes`.
     """
 
-    def of_columns(prediction: Columns, target: Columns, *parameters: Array) -> Array:
+    def of_columns(prediction: Columns, target: Columns, *parameters: Array) -> Summands:
         (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
         return of_axes(axis_of(x1, x2, X1, X2), axis_of(y1, y2, Y1, Y2), *parameters)
 
     term_of_boxes = of_boxes(of_columns, value)
 
     @functools.wraps(of_axes)
-    def term_of_pair(first: Any, second: Any, *parameters: Array) -> Array:
+    def term_of_pair(first: Any, second: Any, *parameters: Array) -> Any:
         function = of_axes if isinstance(first, Axis) else term_of_boxes
         return function(first, second, *parameters)
 

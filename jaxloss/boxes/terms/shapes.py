@@ -13,9 +13,9 @@ from jaxloss._numerics import (
     absolute,
     angle,
     inverse_power_of_two,
-    larger,
     logarithm,
     ratio,
+    reciprocal,
     saturating,
     scaled_ratio,
 )
@@ -193,12 +193,16 @@ def side_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
 
 def _relative_change(axis: Axis) -> Array:
     """|w - W| / max(w, |W|), at most the limit, and 0 where both are 0."""
-    change, side = absolute(_change(axis)), absolute(axis.target)
-    longer = jnp.where(side == 0, absolute(axis.prediction), larger(axis.prediction, side))
-    far, one = change >= LARGEST * longer, jnp.ones_like(change)
-    far &= change != 0
-    near = scaled_ratio(jnp.where(far, 0 * one, change), jnp.where(far, one, longer))
-    return jnp.where(far, LARGEST * one, near)
+    w, W = axis.prediction, absolute(axis.target)
+    longer = jnp.where(W == 0, absolute(w), jnp.where(w > W, w, W))
+    unit = inverse_power_of_two(longer)
+    change = _at_most(2 * LARGEST, absolute(_change(axis)) * unit)
+    longer = jnp.where(unit == 0, jnp.ones_like(longer), longer * unit)
+    return _at_most(LARGEST, change * reciprocal(longer))
+
+
+def _at_most(limit: float, x: Array) -> Array:
+    return jnp.where(x >= limit, jnp.full_like(x, limit), x)
 
 
 def _cost(omega: Array) -> Array:
