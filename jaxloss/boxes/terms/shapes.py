@@ -14,7 +14,6 @@ from jaxloss._numerics import (
     angle,
     inverse_power_of_two,
     logarithm,
-    ratio,
     reciprocal,
     saturating,
     scaled_ratio,
@@ -88,7 +87,8 @@ def aspect_penalty_term(x: Axis, y: Axis, minimum_iou: Array) -> Array:
 def weighted_aspect(x: Any, y: Any, gap: Array, minimum_iou: Array | None = None) -> Array:
     """alpha v of CIoU; alpha = v / (gap + v) is a constant, and 0 below an IoU of `minimum_iou`."""
     difference = aspect_difference_term(x, y)
-    weight = lax.stop_gradient(ratio(difference, gap + difference))
+    total = gap + difference
+    weight = lax.stop_gradient(difference / jnp.where(total == 0, jnp.ones_like(total), total))
     if minimum_iou is not None:
         weight = jnp.where(1 - gap < minimum_iou, jnp.zeros_like(weight), weight)
     return weight * difference
