@@ -1,5 +1,6 @@
 """Boxes as columns: functions of them with a gradient that is written in one pass."""
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from jaxloss._arguments import Arguments, broadcast_shape, hide
 from jaxloss._derivatives import settled
 
 Columns = tuple[Array, ...]
+Summands = Array | tuple[Array, ...]
 
 CORNERS = "boxes as x1, y1, x2, y2; convert other formats with `jaxloss.boxes.convert`"
 ROTATED = "rotated boxes as cx, cy, w, h, radians; corners become them by `rotated_from_corners`"
@@ -38,35 +40,62 @@ def boxes_of(
     return first, second, mask
 
 
-def of_boxes(of_columns: Callable[..., Array]) -> Callable[..., Array]:
+def of_boxes(
+    of_columns: Callable[..., Summands], value: Callable[..., Array] | None = None
+) -> Callable[..., Array]:
     """A function of the columns of two boxes as one of predictions and targets `[..., columns]`.
 
     Parameters come after the boxes, and broadcast to `[...]`. The derivative is that of
     `of_columns`, taken column by column: a gradient written as one select over the columns is a
     single pass, where autodiff's padded columns are one each.
+
+    Where the slopes of two summands are large and cancel within each of them, `of_columns` returns
+    both, and each is differentiated on its own. `value` is the same function, written for where it
+    is not differentiated.
     """
+    forward = of_columns if value is None else value
 
     @jax.custom_jvp
     def function(predictions: Array, targets: Array, *parameters: Array) -> Array:
-        return settled(of_columns(columns_of(predictions), columns_of(targets), *parameters))
+        return settled(_sum(forward(columns_of(predictions), columns_of(targets), *parameters)))
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
-        columns = [
+        inputs: list[Any] = [
             columns_of(jnp.broadcast_to(boxes, (*shape, boxes.shape[-1]))) for boxes in primals[:2]
         ]
-        parameters = [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
-        value, pull = jax.vjp(of_columns, *columns, *parameters)
-        slopes = pull(jnp.ones_like(value))
+        inputs += [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
+        varied = [place for place, x in enumerate(tangents) if not isinstance(x, SymbolicZero)]
+
+        def of_varied(*values: Any) -> Summands:
+            changed = dict(zip(varied, values, strict=True))
+            return of_columns(*(changed.get(place, x) for place, x in enumerate(inputs)))
+
+        summands, pull = jax.vjp(of_varied, *(inputs[place] for place in varied))
+        slopes = jax.tree.map(lambda *x: _sum(x), *(pull(unit) for unit in _units(summands)))
         products = [
-            jnp.sum(from_columns(slope) * tangent, -1) if place < 2 else slope * tangent
-            for place, (slope, tangent) in enumerate(zip(slopes, tangents, strict=True))
-            if not isinstance(tangent, SymbolicZero)
+            jnp.sum(from_columns(slope) * tangents[place], -1)
+            if place < 2
+            else slope * tangents[place]
+            for place, slope in zip(varied, slopes, strict=True)
         ]
-        return settled(value), sum(products[1:], products[0])
+        return settled(_sum(summands)), _sum(tuple(products))
 
     function.defjvp(jvp, symbolic_zeros=True)
     return jax.jit(function)
+
+
+def _sum(summands: Summands) -> Array:
+    return functools.reduce(jnp.add, summands) if isinstance(summands, tuple) else summands
+
+
+def _units(summands: Summands) -> list[Any]:
+    """For each summand the cotangent that is 1 for it, and 0 for the others."""
+    if not isinstance(summands, tuple):
+        return [jnp.ones_like(summands)]
+    one = jnp.ones_like(summands[0])
+    places = range(len(summands))
+    return [tuple(one if place == other else 0 * one for other in places) for place in places]
 
 
 def columns_of(boxes: Array) -> Columns:

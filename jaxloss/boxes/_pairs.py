@@ -4,6 +4,7 @@ A term is a function of the two axes of a pair; `term` makes it one of boxes `[.
 public of them is in `terms`, `losses` and `overlap`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,12 +17,12 @@ from jaxloss._arguments import Arguments, broadcast_shape
 from jaxloss._numerics import (
     inverse_power_of_two,
     inverse_root_of_power_of_two,
-    larger,
     logarithm,
+    reciprocal,
     relu,
     smaller,
 )
-from jaxloss.boxes._columns import Columns, boxes_of, of_boxes
+from jaxloss.boxes._columns import Columns, Summands, boxes_of, of_boxes
 
 
 class Axis(NamedTuple):
@@ -42,18 +43,58 @@ class Axis(NamedTuple):
     high: Array
 
 
+@jax.custom_jvp
 def axis_of(low: Array, high: Array, target_low: Array, target_high: Array) -> Axis:
     """The axis of a pair from the edges of both boxes."""
-    highest = larger(larger(low, high), larger(target_low, target_high))
-    lowest = smaller(smaller(low, high), smaller(target_low, target_high))
+    top, bottom = _ordered(low, high)
+    target_top, target_bottom = _ordered(target_low, target_high)
+    highest, lowest = _ordered(top, target_top)[0], _ordered(bottom, target_bottom)[1]
     return Axis(
         prediction=high - low,
         target=target_high - target_low,
-        shared=relu(smaller(high, target_high) - larger(low, target_low)),
+        shared=relu(jnp.minimum(high, target_high) - jnp.maximum(low, target_low)),
         enclosing=highest - lowest,
         low=low - target_low,
         high=high - target_high,
     )
+
+
+@axis_of.defjvp
+def _axis_of_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Axis, Axis]:
+    """Of two edges one bounds what is shared, one what encloses; equal ones half of each."""
+    axis, (low, high, target_low, target_high) = axis_of(*primals), tangents
+    (top, bottom), (target_top, target_bottom) = _ordered(*primals[:2]), _ordered(*primals[2:])
+    above, below = _weight(target_top, top), _weight(bottom, target_bottom)
+    inverted, target_inverted = axis.prediction < 0, axis.target < 0
+    tops = jnp.where(inverted, low, high), jnp.where(target_inverted, target_low, target_high)
+    bottoms = jnp.where(inverted, high, low), jnp.where(target_inverted, target_high, target_low)
+    shared = _mean(above, *tops) - _mean(below, *bottoms)
+    return axis, Axis(
+        prediction=high - low,
+        target=target_high - target_low,
+        shared=jnp.where(axis.shared <= 0, jnp.zeros_like(shared), shared),
+        enclosing=_mean(1 - above, *tops) - _mean(1 - below, *bottoms),
+        low=low - target_low,
+        high=high - target_high,
+    )
+
+
+def _ordered(a: Array, b: Array) -> tuple[Array, Array]:
+    """The larger and the smaller of both, but the second of them if one is NaN: CPUs have that.
+
+    NaN goes through sides and differences.
+    """
+    return jnp.where(a > b, a, b), jnp.where(a < b, a, b)
+
+
+def _mean(weight: Array, a: Array, b: Array) -> Array:
+    return weight * a + (1 - weight) * b
+
+
+def _weight(a: Array, b: Array) -> Array:
+    """1 where a is the larger one, 0 where b is, and 1/2 where they are equal."""
+    one = jnp.ones_like(a)
+    return jnp.where(a > b, one, jnp.where(a < b, 0 * one, 0.5 * one))
 
 
 def relative(axis: Axis, unit: Array) -> Axis:
@@ -73,21 +114,60 @@ def relative(axis: Axis, unit: Array) -> Axis:
     )
 
 
-def term(of_axes: Callable[..., Array]) -> Callable[..., Array]:
+def term(
+    of_axes: Callable[..., Summands], value: Callable[..., Array] | None = None
+) -> Callable[..., Array]:
     """A term of two axes as a function of predictions and targets `[..., 4]`.
 
-    Parameters of the term come after the boxes, and broadcast to `[...]`.
+    Parameters come after the boxes, and broadcast to `[...]`. A term that is made of others calls
+    them with its axes, so that all are differentiated in one pass. For `value`, and for a term that
+    returns summands, see `of_boxes`.
     """
 
-    @of_boxes
-    def of_columns(prediction: Columns, target: Columns, *parameters: Array) -> Array:
+    def of_columns(prediction: Columns, target: Columns, *parameters: Array) -> Summands:
         (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
         return of_axes(axis_of(x1, x2, X1, X2), axis_of(y1, y2, Y1, Y2), *parameters)
 
-    return of_columns
+    term_of_boxes = of_boxes(of_columns, value)
+
+    @functools.wraps(of_axes)
+    def term_of_pair(first: Any, second: Any, *parameters: Array) -> Any:
+        function = of_axes if isinstance(first, Axis) else term_of_boxes
+        return function(first, second, *parameters)
+
+    return term_of_pair
 
 
-@term
+def _shared_fraction_value(prediction: Columns, target: Columns) -> Array:
+    """`shared_fraction` in few operations, most of them of one box alone: for all pairs of many.
+
+    No area is negative; that it passes `relu` keeps its product and the sum of areas from being
+    contracted into one operation, after which those of identical boxes would differ.
+    """
+    (x1, y1, x2, y2), (X1, Y1, X2, Y2) = prediction, target
+    sides = _sides(x1, x2, X1, X2), _sides(y1, y2, Y1, Y2)
+    shared, area, target_area = (relu(x * y) for x, y in zip(*sides, strict=True))
+    apart = shared <= 0
+    return jnp.where(apart, jnp.zeros_like(shared), shared / (area + target_area - shared))
+
+
+def _sides(low: Array, high: Array, target_low: Array, target_high: Array) -> tuple[Array, ...]:
+    """What both boxes share on an axis, and their sides, relative to the target's side.
+
+    Two boxes that are the same point share 1. A side which is not positive is 1, and shares 0 with
+    every other side.
+    """
+    side, target = high - low, target_high - target_low
+    point = jnp.where(side == 0, low, jnp.full_like(low, jnp.inf))
+    target_point = jnp.where(target == 0, target_low, jnp.full_like(target_low, -jnp.inf))
+    shared = relu(jnp.minimum(high, target_high) - jnp.maximum(low, target_low))
+    shared = jnp.where(point == target_point, jnp.ones_like(shared), shared)
+    side, target = (jnp.where(x <= 0, jnp.ones_like(x), x) for x in (side, target))
+    unit = inverse_power_of_two(target)
+    return shared * unit, side * unit, target * unit
+
+
+@functools.partial(term, value=_shared_fraction_value)
 def shared_fraction(x: Axis, y: Axis) -> Array:
     """IoU, relatively accurate near 0 and exactly 1 where nothing is unshared."""
     return _fractions(_areas(*_enclosed(x, y)))[0]
@@ -204,20 +284,15 @@ def _areas(x: Axis, y: Axis) -> Areas:
 
 def _overhangs(axis: Axis) -> tuple[Array, Array]:
     """How far overlapping boxes stick out of each other: the prediction, and the target."""
-    zero = jnp.zeros_like(axis.low)
-    return (
-        jnp.maximum(-axis.low, zero) + jnp.maximum(axis.high, zero),
-        jnp.maximum(axis.low, zero) + jnp.maximum(-axis.high, zero),
-    )
+    return relu(-axis.low) + relu(axis.high), relu(axis.low) + relu(-axis.high)
 
 
 @jax.custom_jvp
 def _fractions(areas: Areas) -> tuple[Array, Array]:
-    """IoU and 1 - IoU, both to the last digit."""
-    apart = areas.shared <= 0
-    union = jnp.where(apart, jnp.ones_like(areas.shared), areas.shared + areas.unshared)
-    gap = areas.unshared / union
-    return areas.shared / union, jnp.where(apart, jnp.ones_like(gap), gap)
+    """IoU and 1 - IoU, both to the last digit, and exactly 1 where the other is 0."""
+    inverse, apart = _inverse_union(areas), areas.shared <= 0
+    gap = jnp.where(apart, jnp.ones_like(inverse), areas.unshared * inverse)
+    return jnp.where(gap < 0.5, 1 - gap, areas.shared * inverse), gap
 
 
 @_fractions.defjvp
@@ -226,30 +301,43 @@ def _fractions_jvp(
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     (areas,), (change,) = primals, tangents
     iou, gap = _fractions(areas)
-    union = areas.prediction + areas.target - areas.shared
-    union = jnp.where(areas.shared <= 0, jnp.ones_like(union), union)
-    scale = inverse_power_of_two(union)
     growth = (1 + iou) * change.shared - iou * (change.prediction + change.target)
-    slope = (growth * scale) / (union * scale)
+    slope = growth * _inverse_union(areas)
     return (iou, gap), (slope, -slope)
+
+
+@jax.custom_jvp
+def _inverse_union(areas: Areas) -> Array:
+    """1 / U where boxes overlap: one division serves values and derivatives."""
+    union = areas.shared + areas.unshared
+    return 1 / jnp.where(areas.shared <= 0, jnp.ones_like(union), union)
+
+
+@_inverse_union.defjvp
+def _inverse_union_jvp(primals: tuple[Areas], tangents: tuple[Areas]) -> tuple[Array, Array]:
+    (areas,), (change,) = primals, tangents
+    inverse = _inverse_union(areas)
+    growth = change.prediction + change.target - change.shared
+    growth = jnp.where(areas.shared <= 0, jnp.zeros_like(growth), growth)
+    return inverse, -inverse * (inverse * growth)
 
 
 @jax.custom_jvp
 def _empty_fraction(enclosing: Array, areas: Areas) -> Array:
     """(C - U) / C for C of order 1: where boxes overlap, from the corners that neither reaches."""
-    between = enclosing - (areas.prediction + areas.target)
-    return jnp.where(areas.shared <= 0, between, areas.corners) / enclosing
+    inverse = reciprocal(enclosing)
+    between = 1 - (areas.prediction + areas.target) * inverse
+    return jnp.where(areas.shared <= 0, between, areas.corners * inverse)
 
 
 @_empty_fraction.defjvp
 def _empty_fraction_jvp(
     primals: tuple[Array, Areas], tangents: tuple[Array, Areas]
 ) -> tuple[Array, Array]:
-    enclosing, areas = primals
+    (enclosing, areas), (growth, change) = primals, tangents
     empty = _empty_fraction(enclosing, areas)
-    change = tangents[1]
     covered = change.prediction + change.target - change.shared
-    return empty, ((1 - empty) * tangents[0] - covered) / enclosing
+    return empty, ((1 - empty) * growth - covered) * reciprocal(enclosing)
 
 
 def pair_of(check: Arguments, predictions: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:

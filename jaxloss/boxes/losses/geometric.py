@@ -7,21 +7,26 @@ from jax.typing import ArrayLike
 from jaxloss._arguments import Arguments, keep
 from jaxloss._numerics import ratio, saturating
 from jaxloss.boxes._columns import boxes_of
-from jaxloss.boxes._pairs import like, unshared_fraction
+from jaxloss.boxes._pairs import Axis, like, term, unshared_fraction
 from jaxloss.boxes.terms.distances import (
-    angular_distance,
-    center_distance,
-    corner_distance,
-    edge_distance,
-    squared_corner_distance,
-    wasserstein_distance,
-    weighted_center_distance,
+    angular_distance_term,
+    center_distance_term,
+    corner_distance_term,
+    edge_distance_term,
+    squared_corner_distance_term,
+    wasserstein_distance_term,
+    weighted_center_distance_term,
 )
 from jaxloss.boxes.terms.shapes import (
-    shape_difference,
-    side_difference,
-    weighted_shape_difference,
+    shape_difference_term,
+    side_difference_term,
+    weighted_shape_difference_term,
 )
+
+
+@term
+def _eiou(x: Axis, y: Axis) -> Array:
+    return unshared_fraction(x, y) + center_distance_term(x, y) + side_difference_term(x, y)
 
 
 def eiou_loss(
@@ -71,7 +76,13 @@ def eiou_loss(
     """
     check = Arguments("eiou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    return keep(mask, unshared_fraction(p, t) + center_distance(p, t) + side_difference(p, t))
+    return keep(mask, _eiou(p, t))
+
+
+@term
+def _siou(x: Axis, y: Axis) -> Array:
+    cost = 0.5 * (angular_distance_term(x, y) + shape_difference_term(x, y))
+    return unshared_fraction(x, y) + cost
 
 
 def siou_loss(
@@ -126,8 +137,13 @@ def siou_loss(
     """
     check = Arguments("siou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    cost = 0.5 * (angular_distance(p, t) + shape_difference(p, t))
-    return keep(mask, unshared_fraction(p, t) + cost)
+    return keep(mask, _siou(p, t))
+
+
+@term
+def _mpdiou(x: Axis, y: Axis, squared_diagonal: Array) -> Array:
+    distance = ratio(squared_corner_distance_term(x, y), squared_diagonal)
+    return unshared_fraction(x, y) + distance
 
 
 def mpdiou_loss(
@@ -186,7 +202,12 @@ def mpdiou_loss(
         for place, size in enumerate(image_size)
     )
     diagonal = height * height + width * width
-    return keep(mask, unshared_fraction(p, t) + ratio(squared_corner_distance(p, t), diagonal))
+    return keep(mask, _mpdiou(p, t, diagonal))
+
+
+@term
+def _cdiou(x: Axis, y: Axis, factor: Array) -> Array:
+    return unshared_fraction(x, y) + factor * corner_distance_term(x, y)
 
 
 def cdiou_loss(
@@ -241,8 +262,13 @@ def cdiou_loss(
     """
     check = Arguments("cdiou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    scaled = check.parameter("factor", factor, like(p, t)) * corner_distance(p, t)
-    return keep(mask, unshared_fraction(p, t) + scaled)
+    return keep(mask, _cdiou(p, t, check.parameter("factor", factor, like(p, t))))
+
+
+@term
+def _shape_iou(x: Axis, y: Axis, scale: Array) -> Array:
+    distance, shape = weighted_center_distance_term, weighted_shape_difference_term
+    return unshared_fraction(x, y) + distance(x, y, scale) + 0.5 * shape(x, y, scale)
 
 
 def shape_iou_loss(
@@ -297,10 +323,18 @@ def shape_iou_loss(
     """
     check = Arguments("shape_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    exponent = check.parameter("scale", scale, like(p, t))
-    distance = weighted_center_distance(p, t, scale=exponent)
-    shape = weighted_shape_difference(p, t, scale=exponent)
-    return keep(mask, unshared_fraction(p, t) + distance + 0.5 * shape)
+    return keep(mask, _shape_iou(p, t, check.parameter("scale", scale, like(p, t))))
+
+
+@term
+def _powerful_iou(x: Axis, y: Axis) -> Array:
+    return unshared_fraction(x, y) + saturating(jnp.square(edge_distance_term(x, y)))
+
+
+@term
+def _focused_powerful_iou(x: Axis, y: Axis, focus: Array) -> Array:
+    quality = focus * jnp.exp(-edge_distance_term(x, y))
+    return 3 * quality * jnp.exp(-quality * quality) * _powerful_iou(x, y)
 
 
 def powerful_iou_loss(
@@ -357,12 +391,14 @@ def powerful_iou_loss(
     """
     check = Arguments("powerful_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    distance = edge_distance(p, t)
-    losses = unshared_fraction(p, t) + saturating(distance * distance)
-    if focus is not None:
-        quality = check.parameter("focus", focus, losses) * jnp.exp(-distance)
-        losses = 3 * quality * jnp.exp(-quality * quality) * losses
-    return keep(mask, losses)
+    if focus is None:
+        return keep(mask, _powerful_iou(p, t))
+    return keep(mask, _focused_powerful_iou(p, t, check.parameter("focus", focus, like(p, t))))
+
+
+@term
+def _normalized_wasserstein(x: Axis, y: Axis, constant: Array) -> Array:
+    return saturating(ratio(wasserstein_distance_term(x, y), constant))
 
 
 def normalized_wasserstein_loss(
@@ -414,4 +450,4 @@ def normalized_wasserstein_loss(
     check = Arguments("normalized_wasserstein_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
     length = check.parameter("constant", constant, like(p, t))
-    return keep(mask, saturating(ratio(wasserstein_distance(p, t), length)))
+    return keep(mask, _normalized_wasserstein(p, t, length))

@@ -6,11 +6,14 @@ from jax.typing import ArrayLike
 from jaxloss._arguments import Arguments, keep
 from jaxloss.boxes._columns import boxes_of
 from jaxloss.boxes._pairs import (
+    Axis,
     empty_fraction,
+    like,
     negative_log_fraction,
+    term,
     unshared_fraction,
 )
-from jaxloss.boxes.terms.distances import center_distance
+from jaxloss.boxes.terms.distances import center_distance_term
 from jaxloss.boxes.terms.shapes import weighted_aspect
 
 
@@ -105,6 +108,12 @@ def log_iou_loss(
     return keep(mask, negative_log_fraction(p, t))
 
 
+@term
+def _giou(x: Axis, y: Axis) -> tuple[Array, Array]:
+    # Apart: where one box holds the other, the slopes of areas cancel in the second.
+    return unshared_fraction(x, y), empty_fraction(x, y)
+
+
 def giou_loss(
     predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
 ) -> Array:
@@ -149,7 +158,12 @@ def giou_loss(
     """
     check = Arguments("giou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    return keep(mask, unshared_fraction(p, t) + empty_fraction(p, t))
+    return keep(mask, _giou(p, t))
+
+
+@term
+def _diou(x: Axis, y: Axis) -> Array:
+    return unshared_fraction(x, y) + center_distance_term(x, y)
 
 
 def diou_loss(
@@ -196,7 +210,13 @@ def diou_loss(
     """
     check = Arguments("diou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    return keep(mask, unshared_fraction(p, t) + center_distance(p, t))
+    return keep(mask, _diou(p, t))
+
+
+@term
+def _ciou(x: Axis, y: Axis, minimum_iou: Array) -> Array:
+    gap = unshared_fraction(x, y)
+    return gap + center_distance_term(x, y) + weighted_aspect(x, y, gap, minimum_iou)
 
 
 def ciou_loss(
@@ -258,6 +278,5 @@ def ciou_loss(
     """
     check = Arguments("ciou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    gap = unshared_fraction(p, t)
-    minimum = check.parameter("minimum_iou", minimum_iou, gap)
-    return keep(mask, gap + center_distance(p, t) + weighted_aspect(p, t, gap, minimum))
+    minimum = check.parameter("minimum_iou", minimum_iou, like(p, t))
+    return keep(mask, _ciou(p, t, minimum))

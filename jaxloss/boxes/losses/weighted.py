@@ -9,12 +9,19 @@ from jax.typing import ArrayLike
 from jaxloss._arguments import Arguments, keep
 from jaxloss._numerics import ratio
 from jaxloss.boxes._columns import boxes_of
-from jaxloss.boxes._pairs import like, unshared_fraction
-from jaxloss.boxes.terms.distances import center_distance, distance_attention
-from jaxloss.boxes.terms.shapes import side_difference
-from jaxloss.boxes.terms.transforms import constant_power, focal_weight
+from jaxloss.boxes._pairs import Axis, like, shared_fraction, term, unshared_fraction
+from jaxloss.boxes.terms.distances import center_distance_term, distance_attention_term
+from jaxloss.boxes.terms.shapes import side_difference_term
+from jaxloss.boxes.terms.transforms import constant_power
 
 AxisName = str | tuple[str, ...] | None
+
+
+@term
+def _focal_eiou(x: Axis, y: Axis, gamma: Array) -> Array:
+    weight = constant_power(shared_fraction(x, y), gamma)
+    distance = center_distance_term(x, y) + side_difference_term(x, y)
+    return weight * (unshared_fraction(x, y) + distance)
 
 
 def focal_eiou_loss(
@@ -67,9 +74,12 @@ def focal_eiou_loss(
     """
     check = Arguments("focal_eiou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    weight = focal_weight(p, t, gamma=check.parameter("gamma", gamma, like(p, t)))
-    losses = unshared_fraction(p, t) + center_distance(p, t) + side_difference(p, t)
-    return keep(mask, weight * losses)
+    return keep(mask, _focal_eiou(p, t, check.parameter("gamma", gamma, like(p, t))))
+
+
+@term
+def _wise_iou(x: Axis, y: Axis) -> Array:
+    return distance_attention_term(x, y) * unshared_fraction(x, y)
 
 
 def wise_iou_loss(
@@ -118,7 +128,7 @@ def wise_iou_loss(
     """
     check = Arguments("wise_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    return keep(mask, distance_attention(p, t) * unshared_fraction(p, t))
+    return keep(mask, _wise_iou(p, t))
 
 
 class DynamicWiseIoUState(NamedTuple):
@@ -230,11 +240,11 @@ def dynamic_wise_iou_loss(
             f"`dynamic_wise_iou_loss`: `state` is a {type(state).__name__}, expected a "
             f"DynamicWiseIoUState; start with `dynamic_wise_iou_init()`"
         )
-    gap = unshared_fraction(p, t)
+    gap = unshared_fraction(*lax.stop_gradient((p, t)))
     rate = check.scalar("momentum", momentum, gap)
     mean = check.scalar("state.mean", state.mean, gap)
-    mean = _running_mean(mean, lax.stop_gradient(gap), rate, mask, axis_name)
-    outlier = ratio(lax.stop_gradient(gap), mean)
+    mean = _running_mean(mean, gap, rate, mask, axis_name)
+    outlier = ratio(gap, mean)
     if gamma is not None:
         focus = constant_power(outlier, check.parameter("gamma", gamma, gap))
     else:
@@ -242,7 +252,7 @@ def dynamic_wise_iou_loss(
         slope = jnp.log(check.parameter("alpha", alpha, gap))
         focus = outlier / middle * jnp.exp(slope * (middle - outlier))
     new = DynamicWiseIoUState(mean.astype(jnp.asarray(state.mean).dtype))
-    return keep(mask, focus * distance_attention(p, t) * gap), new
+    return keep(mask, focus * _wise_iou(p, t)), new
 
 
 def _running_mean(

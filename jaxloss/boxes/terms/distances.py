@@ -8,11 +8,10 @@ from jaxloss._arguments import Arguments
 from jaxloss._numerics import (
     absolute,
     inverse_power_of_two,
-    larger,
     norm,
-    quotient,
-    ratio,
+    reciprocal,
     saturating,
+    scaled_ratio,
 )
 from jaxloss.boxes._pairs import Axis, like, pair_of, term
 from jaxloss.boxes._pairs import empty_fraction as _empty_fraction
@@ -24,7 +23,7 @@ FARTHEST = 32.0
 
 def _center_ratio(x: Axis, y: Axis) -> tuple[Array, Array]:
     """rho^2 and c^2 by one power of two, which brings c^2 into [1, 8)."""
-    scale = inverse_power_of_two(larger(x.enclosing, y.enclosing))
+    scale = inverse_power_of_two(jnp.maximum(x.enclosing, y.enclosing))
     across, up = (0.5 * scale * (side.low + side.high) for side in (x, y))
     diagonal = jnp.square(x.enclosing * scale) + jnp.square(y.enclosing * scale)
     diagonal = jnp.where(scale == 0, jnp.ones_like(diagonal), diagonal)
@@ -72,8 +71,9 @@ def empty_fraction(predictions: ArrayLike, targets: ArrayLike) -> Array:
 
 
 @term
-def _center_distance(x: Axis, y: Axis) -> Array:
-    return quotient(*_center_ratio(x, y))
+def center_distance_term(x: Axis, y: Axis) -> Array:
+    distance, diagonal = _center_ratio(x, y)
+    return distance * reciprocal(diagonal)
 
 
 def center_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
@@ -111,13 +111,13 @@ def center_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.center_distance(p, t):.4f}")
       0.0369
     """
-    return _center_distance(*pair_of(Arguments("center_distance"), predictions, targets))
+    return center_distance_term(*pair_of(Arguments("center_distance"), predictions, targets))
 
 
 @term
-def _distance_attention(x: Axis, y: Axis) -> Array:
+def distance_attention_term(x: Axis, y: Axis) -> Array:
     distance, diagonal = _center_ratio(x, y)
-    return jnp.exp(quotient(distance, lax.stop_gradient(diagonal)))
+    return jnp.exp(distance * (1 / lax.stop_gradient(diagonal)))
 
 
 def distance_attention(predictions: ArrayLike, targets: ArrayLike) -> Array:
@@ -155,15 +155,16 @@ def distance_attention(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.distance_attention(p, t):.4f}")
       1.0376
     """
-    return _distance_attention(*pair_of(Arguments("distance_attention"), predictions, targets))
+    return distance_attention_term(*pair_of(Arguments("distance_attention"), predictions, targets))
 
 
 @term
-def _weighted_center_distance(x: Axis, y: Axis, scale: Array) -> Array:
-    unit = inverse_power_of_two(larger(x.enclosing, y.enclosing))
+def weighted_center_distance_term(x: Axis, y: Axis, scale: Array) -> Array:
+    unit = inverse_power_of_two(jnp.maximum(x.enclosing, y.enclosing))
     across, up = (0.5 * unit * (side.low + side.high) for side in (x, y))
     ww, hh = weights_of_target(x, y, scale)
-    return quotient(hh * jnp.square(across) + ww * jnp.square(up), _center_ratio(x, y)[1])
+    distance = hh * jnp.square(across) + ww * jnp.square(up)
+    return distance * reciprocal(_center_ratio(x, y)[1])
 
 
 def weighted_center_distance(
@@ -208,14 +209,14 @@ def weighted_center_distance(
     """
     check = Arguments("weighted_center_distance")
     p, t = pair_of(check, predictions, targets)
-    return _weighted_center_distance(p, t, check.parameter("scale", scale, like(p, t)))
+    return weighted_center_distance_term(p, t, check.parameter("scale", scale, like(p, t)))
 
 
 @term
-def _corner_distance(x: Axis, y: Axis) -> Array:
+def corner_distance_term(x: Axis, y: Axis) -> Array:
     left = norm(x.low, y.low) + norm(x.low, y.high)
     right = norm(x.high, y.low) + norm(x.high, y.high)
-    return ratio(0.25 * (left + right), norm(x.enclosing, y.enclosing))
+    return scaled_ratio(0.25 * (left + right), norm(x.enclosing, y.enclosing))
 
 
 def corner_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
@@ -253,11 +254,11 @@ def corner_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.corner_distance(p, t):.4f}")
       0.2337
     """
-    return _corner_distance(*pair_of(Arguments("corner_distance"), predictions, targets))
+    return corner_distance_term(*pair_of(Arguments("corner_distance"), predictions, targets))
 
 
 @term
-def _squared_corner_distance(x: Axis, y: Axis) -> Array:
+def squared_corner_distance_term(x: Axis, y: Axis) -> Array:
     upper = jnp.square(x.low) + jnp.square(y.low)
     return upper + jnp.square(x.high) + jnp.square(y.high)
 
@@ -296,19 +297,19 @@ def squared_corner_distance(predictions: ArrayLike, targets: ArrayLike) -> Array
       >>> print(f"{jaxloss.boxes.terms.squared_corner_distance(p, t):.4f}")
       7.0000
     """
-    return _squared_corner_distance(
+    return squared_corner_distance_term(
         *pair_of(Arguments("squared_corner_distance"), predictions, targets)
     )
 
 
 @term
-def _angular_distance(x: Axis, y: Axis) -> Array:
+def angular_distance_term(x: Axis, y: Axis) -> Array:
     across, up = x.low + x.high, y.low + y.high
     scale = inverse_power_of_two(jnp.maximum(jnp.abs(across), jnp.abs(up)))
     a, b = across * scale, up * scale
     squares = jnp.where(scale == 0, jnp.ones_like(a), jnp.square(a) + jnp.square(b))
-    gamma = 2 - quotient(2 * absolute(a) * absolute(b), squares)
-    rho_x, rho_y = ratio(0.5 * across, x.enclosing), ratio(0.5 * up, y.enclosing)
+    gamma = 2 - 2 * absolute(a) * absolute(b) * reciprocal(squares)
+    rho_x, rho_y = (scaled_ratio(0.5 * across, x.enclosing), scaled_ratio(0.5 * up, y.enclosing))
     return saturating(gamma * jnp.square(rho_x)) + saturating(gamma * jnp.square(rho_y))
 
 
@@ -351,7 +352,7 @@ def angular_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.angular_distance(p, t):.4f}")
       0.1175
     """
-    return _angular_distance(*pair_of(Arguments("angular_distance"), predictions, targets))
+    return angular_distance_term(*pair_of(Arguments("angular_distance"), predictions, targets))
 
 
 def _edges(axis: Axis) -> Array:
@@ -359,12 +360,12 @@ def _edges(axis: Axis) -> Array:
     moved, side = absolute(axis.low) + absolute(axis.high), absolute(axis.target)
     far = (moved >= 4 * FARTHEST * side) & (moved != 0)
     one = jnp.ones_like(moved)
-    near = ratio(jnp.where(far, 0 * one, moved), jnp.where(far, one, side))
+    near = scaled_ratio(jnp.where(far, 0 * one, moved), jnp.where(far, one, side))
     return jnp.where(far, 4 * FARTHEST * one, near)
 
 
 @term
-def _edge_distance(x: Axis, y: Axis) -> Array:
+def edge_distance_term(x: Axis, y: Axis) -> Array:
     distance = 0.25 * (_edges(x) + _edges(y))
     return jnp.where(distance >= FARTHEST, FARTHEST * jnp.ones_like(distance), distance)
 
@@ -405,11 +406,11 @@ def edge_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.edge_distance(p, t):.4f}")
       0.3167
     """
-    return _edge_distance(*pair_of(Arguments("edge_distance"), predictions, targets))
+    return edge_distance_term(*pair_of(Arguments("edge_distance"), predictions, targets))
 
 
 @term
-def _wasserstein_distance(x: Axis, y: Axis) -> Array:
+def wasserstein_distance_term(x: Axis, y: Axis) -> Array:
     return float(0.5**0.5) * norm(x.low, x.high, y.low, y.high)
 
 
@@ -449,4 +450,6 @@ def wasserstein_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.wasserstein_distance(p, t):.4f}")
       1.8708
     """
-    return _wasserstein_distance(*pair_of(Arguments("wasserstein_distance"), predictions, targets))
+    return wasserstein_distance_term(
+        *pair_of(Arguments("wasserstein_distance"), predictions, targets)
+    )

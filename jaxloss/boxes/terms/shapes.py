@@ -1,5 +1,7 @@
 """Shape terms: how two boxes differ in sides and aspect."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,10 +13,10 @@ from jaxloss._numerics import (
     absolute,
     angle,
     inverse_power_of_two,
-    larger,
     logarithm,
-    ratio,
+    reciprocal,
     saturating,
+    scaled_ratio,
 )
 from jaxloss.boxes._pairs import Axis, like, pair_of, term, unshared_fraction
 
@@ -23,7 +25,7 @@ LARGEST = 32.0
 
 
 @term
-def _aspect_difference(x: Axis, y: Axis) -> Array:
+def aspect_difference_term(x: Axis, y: Axis) -> Array:
     (w, h), (W, H) = _direction(x.prediction, y.prediction), _direction(x.target, y.target)
     # W h - w H, written so that it is exactly 0 for identical sides under any contraction.
     sine = w * (h - H) - h * (w - W)
@@ -74,15 +76,19 @@ def aspect_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.aspect_difference(p, t):.4f}")
       0.0513
     """
-    return _aspect_difference(*pair_of(Arguments("aspect_difference"), predictions, targets))
+    return aspect_difference_term(*pair_of(Arguments("aspect_difference"), predictions, targets))
 
 
-def weighted_aspect(
-    predictions: Array, targets: Array, gap: Array, minimum_iou: Array | None = None
-) -> Array:
+@term
+def aspect_penalty_term(x: Axis, y: Axis, minimum_iou: Array) -> Array:
+    return weighted_aspect(x, y, unshared_fraction(x, y), minimum_iou)
+
+
+def weighted_aspect(x: Any, y: Any, gap: Array, minimum_iou: Array | None = None) -> Array:
     """alpha v of CIoU; alpha = v / (gap + v) is a constant, and 0 below an IoU of `minimum_iou`."""
-    difference = aspect_difference(predictions, targets)
-    weight = lax.stop_gradient(ratio(difference, gap + difference))
+    difference = aspect_difference_term(x, y)
+    total = gap + difference
+    weight = lax.stop_gradient(difference / jnp.where(total == 0, jnp.ones_like(total), total))
     if minimum_iou is not None:
         weight = jnp.where(1 - gap < minimum_iou, jnp.zeros_like(weight), weight)
     return weight * difference
@@ -129,8 +135,7 @@ def aspect_penalty(
     """
     check = Arguments("aspect_penalty")
     p, t = pair_of(check, predictions, targets)
-    gap = unshared_fraction(p, t)
-    return weighted_aspect(p, t, gap, check.parameter("minimum_iou", minimum_iou, gap))
+    return aspect_penalty_term(p, t, check.parameter("minimum_iou", minimum_iou, like(p, t)))
 
 
 def _change(axis: Axis) -> Array:
@@ -141,8 +146,8 @@ def _change(axis: Axis) -> Array:
 
 
 @term
-def _side_difference(x: Axis, y: Axis) -> Array:
-    width, height = ratio(_change(x), x.enclosing), ratio(_change(y), y.enclosing)
+def side_difference_term(x: Axis, y: Axis) -> Array:
+    width, height = (scaled_ratio(_change(side), side.enclosing) for side in (x, y))
     return jnp.square(width) + jnp.square(height)
 
 
@@ -183,17 +188,21 @@ def side_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.side_difference(p, t):.4f}")
       0.1878
     """
-    return _side_difference(*pair_of(Arguments("side_difference"), predictions, targets))
+    return side_difference_term(*pair_of(Arguments("side_difference"), predictions, targets))
 
 
 def _relative_change(axis: Axis) -> Array:
     """|w - W| / max(w, |W|), at most the limit, and 0 where both are 0."""
-    change, side = absolute(_change(axis)), absolute(axis.target)
-    longer = jnp.where(side == 0, absolute(axis.prediction), larger(axis.prediction, side))
-    far, one = change >= LARGEST * longer, jnp.ones_like(change)
-    far &= change != 0
-    near = ratio(jnp.where(far, 0 * one, change), jnp.where(far, one, longer))
-    return jnp.where(far, LARGEST * one, near)
+    w, W = axis.prediction, absolute(axis.target)
+    longer = jnp.where(W == 0, absolute(w), jnp.where(w > W, w, W))
+    unit = inverse_power_of_two(longer)
+    change = _at_most(2 * LARGEST, absolute(_change(axis)) * unit)
+    longer = jnp.where(unit == 0, jnp.ones_like(longer), longer * unit)
+    return _at_most(LARGEST, change * reciprocal(longer))
+
+
+def _at_most(limit: float, x: Array) -> Array:
+    return jnp.where(x >= limit, jnp.full_like(x, limit), x)
 
 
 def _cost(omega: Array) -> Array:
@@ -202,7 +211,7 @@ def _cost(omega: Array) -> Array:
 
 
 @term
-def _shape_difference(x: Axis, y: Axis) -> Array:
+def shape_difference_term(x: Axis, y: Axis) -> Array:
     return _cost(_relative_change(x)) + _cost(_relative_change(y))
 
 
@@ -243,7 +252,7 @@ def shape_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
       >>> print(f"{jaxloss.boxes.terms.shape_difference(p, t):.4f}")
       0.0129
     """
-    return _shape_difference(*pair_of(Arguments("shape_difference"), predictions, targets))
+    return shape_difference_term(*pair_of(Arguments("shape_difference"), predictions, targets))
 
 
 def weights_of_target(x: Axis, y: Axis, scale: Array) -> tuple[Array, Array]:
@@ -261,7 +270,7 @@ def _log_side(side: Array) -> Array:
 
 
 @term
-def _weighted_shape_difference(x: Axis, y: Axis, scale: Array) -> Array:
+def weighted_shape_difference_term(x: Axis, y: Axis, scale: Array) -> Array:
     ww, hh = weights_of_target(x, y, scale)
     return _cost(hh * _relative_change(x)) + _cost(ww * _relative_change(y))
 
@@ -307,4 +316,4 @@ def weighted_shape_difference(
     """
     check = Arguments("weighted_shape_difference")
     p, t = pair_of(check, predictions, targets)
-    return _weighted_shape_difference(p, t, check.parameter("scale", scale, like(p, t)))
+    return weighted_shape_difference_term(p, t, check.parameter("scale", scale, like(p, t)))
