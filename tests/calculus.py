@@ -28,20 +28,20 @@ def both(function, x):
     return jax.jit(value_and_slope)(x)
 
 
-def relative(found, exact):
+def relative(found, exact, least=1e-35):
     """The largest relative error where the exact number is no underflow."""
     found, exact = np.asarray(found, np.float64), np.asarray(exact, np.float64)
-    error = np.abs(found - exact)[np.abs(exact) > 1e-35]
-    return np.max(error / np.abs(exact)[np.abs(exact) > 1e-35])
+    error = np.abs(found - exact)[np.abs(exact) > least]
+    return np.max(error / np.abs(exact)[np.abs(exact) > least])
 
 
-def precision(function, x):
+def precision(function, x, least=1e-35):
     """Errors of value and gradient in float32, against the same function in float64."""
 
     found = both(function, x)
     with jax.enable_x64(True):
         exact = both(function, jnp.asarray(x, jnp.float64))
-    return [relative(low, high) for low, high in zip(found, exact, strict=True)]
+    return [relative(low, high, least) for low, high in zip(found, exact, strict=True)]
 
 
 def assert_total(function, x, order=2):

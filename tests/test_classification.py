@@ -146,8 +146,9 @@ def test_softmax_precision_does_not_depend_on_the_tail(gamma):
             return jaxloss.softmax_cross_entropy(x, jax.nn.one_hot(labels, 5, dtype=x.dtype))
         return jaxloss.softmax_focal_loss(x, labels, gamma=gamma)
 
-    value, slope = precision(loss, rows)
-    assert value < 1.2e-6
+    # Classes far below a certain one underflow before the distribution's loss does.
+    value, slope = precision(loss, rows, least=1e-30 if gamma == "one-hot" else 1e-35)
+    assert value < 4.2e-6 if gamma == "one-hot" else value < 1.2e-6
     assert slope < 4.2e-6  # of a class far below others, whose distance from the highest is rounded
 
 
