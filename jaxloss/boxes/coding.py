@@ -339,8 +339,7 @@ def deltas_between(boxes: Array, anchors: Array) -> Array:
     The four columns are computed alike, the logarithm of a 1 included: put together from pieces,
     nothing of it vectorises on CPU where the boxes are looked up for each anchor.
     """
-    column = lax.broadcasted_iota(jnp.int32, boxes.shape, boxes.ndim - 1)
-    shifted = column < 2
+    shifted = jnp.expand_dims(jnp.arange(4) < 2, range(boxes.ndim - 1))
     zero, one = jnp.zeros((), boxes.dtype), jnp.ones((), boxes.dtype)
     sides = jnp.concatenate([anchors[..., 2:]] * 2, axis=-1)
     shift = quotient(jnp.where(shifted, boxes - anchors, zero), sides)
