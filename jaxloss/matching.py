@@ -14,6 +14,7 @@ from jaxloss._selection import first, largest, maximum
 from jaxloss.boxes.overlap import Similarity, iou
 
 CHUNK = 8
+BLOCK = 128
 
 ForceMatch = Literal["last", "bipartite", "own"] | None
 
@@ -169,23 +170,24 @@ def _best(
 
     def look(seen: _Anchors, chunk: tuple[Array, Array, Array]) -> tuple[_Anchors, _Objects]:
         numbers, some, exist = chunk
-        overlaps = similarity(anchors[None], some[:, None])
+        overlaps = similarity(padded[None], some[:, None])
         # Not NaN, since maxima of it differ between backends.
         known = exist[:, None] & (overlaps > -jnp.inf)
         overlaps = jnp.where(known, overlaps, jnp.full_like(overlaps, -jnp.inf))
         # Computed once: a second computation, fused otherwise, may not equal its own maximum.
         overlaps = lax.optimization_barrier(overlaps)
-        best, rows = maximum(overlaps, 0)
-        overlaps_of, anchors_of = maximum(overlaps, 1)
-        peaks = (overlaps == overlaps_of[:, None]) & (overlaps_of[:, None] > 0)
-        seen = _Anchors(
-            jnp.maximum(seen.overlaps, best),
-            jnp.where(best > seen.overlaps, numbers[0] + rows, seen.indices),
-            seen.tied | jnp.any(peaks, 0),
-        )
-        return seen, _Objects(anchors_of, overlaps_of)
+        overlaps_of, anchors_of = _peaks(overlaps)
+        best, indices, tied = seen
+        # Selections one after the other, which vectorise on CPU, where a reduction does not.
+        for number, row, peak in zip(numbers, overlaps, overlaps_of, strict=True):
+            better = row > best
+            best, indices = jnp.where(better, row, best), jnp.where(better, number, indices)
+            tied |= (row == peak) & (peak > 0)
+        return _Anchors(best, indices, tied), _Objects(anchors_of, overlaps_of)
 
-    total = boxes.shape[0]
+    count, total = anchors.shape[0], boxes.shape[0]
+    # Copies of the last anchor never win a tie against it.
+    padded = jnp.pad(anchors, ((0, -count % BLOCK), (0, 0)), mode="edge" if count else "constant")
     padding = -total % CHUNK
     numbers = jnp.arange(total + padding, dtype=jnp.int32)
     boxes, exists = jnp.pad(boxes, ((0, padding), (0, 0))), jnp.pad(exists, (0, padding))
@@ -194,15 +196,24 @@ def _best(
         boxes.reshape(-1, CHUNK, 4),
         exists.reshape(-1, CHUNK),
     )
-    like = anchors[:, 0] + jnp.sum(boxes)  # varies over a mesh as the results will
+    like = padded[:, 0] + jnp.sum(boxes)  # varies over a mesh as the results will
     start = _Anchors(
         jnp.full_like(like, -jnp.inf),
         jnp.zeros_like(like, jnp.int32),
         jnp.zeros_like(like, bool),
     )
     best, objects = lax.scan(look, start, chunks)
+    best = _Anchors(*(array[:count] for array in best))
     anchors_of, overlaps = (array.reshape(-1)[:total] for array in objects)
-    return best, _Objects(jnp.where(overlaps > 0, anchors_of, anchors.shape[0]), overlaps)
+    return best, _Objects(jnp.where(overlaps > 0, anchors_of, count), overlaps)
+
+
+def _peaks(overlaps: Array) -> tuple[Array, Array]:
+    """The largest of each row and where it is, ties to the lower index: the best block first."""
+    blocks = overlaps.reshape(overlaps.shape[0], -1, BLOCK)
+    peaks, numbers = maximum(jnp.max(blocks, -1), -1)
+    winners = jnp.take_along_axis(blocks, numbers[:, None, None], 1, mode="clip")[:, 0]
+    return peaks, numbers * BLOCK + first(winners == peaks[:, None], -1)
 
 
 def _claims(

@@ -79,6 +79,26 @@ def test_is_the_loop(threshold):
         assert chosen(few) == expected[:7]
 
 
+@pytest.mark.parametrize("outputs", [5, 60])
+def test_heaps_of_boxes(outputs):
+    """Many boxes around few objects, as detectors find them: most of a tile is suppressed."""
+    count = 1500
+    for seed, heaps in ((0, 3), (1, 12), (2, 150)):
+        centers = crowd(heaps, seed, size=400.0)[integers(count, high=heaps, seed=seed)]
+        box = centers + np.round(8 * uniform(count, 4, seed=seed + 10, low=-3.0, high=3.0)) / 8
+        box[:, 2:] = np.maximum(box[:, 2:], box[:, :2] + 1)
+        score, classes = uniform(count, seed=seed + 20), integers(count, high=2, seed=seed + 30)
+        for labels in (None, classes):
+            found = jitted(
+                box.astype(np.float32),
+                score.astype(np.float32),
+                max_outputs=outputs,
+                classes=labels,
+            )
+            expected = reference(box, score.astype(np.float32), 0.5, labels)
+            assert chosen(found) == expected[:outputs]
+
+
 def test_ties_go_to_the_lower_index():
     box, score = crowd(SIZE, 1), np.round(uniform(SIZE, seed=2) * 4) / 4
     assert len(np.unique(score)) == 5

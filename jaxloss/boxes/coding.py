@@ -8,7 +8,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
-from jaxloss._numerics import inverse_power_of_two
+from jaxloss._numerics import quotient
 
 Weights = ArrayLike | tuple[ArrayLike, ...]
 
@@ -59,11 +59,8 @@ def encode_deltas(
     """
     check = Arguments("encode_deltas")
     boxes, anchors = _boxes(check, boxes=boxes, anchors=anchors)
-    center, sides = _center_and_sides(boxes)
-    anchor_center, anchor_sides = _center_and_sides(anchors)
-    shift = _quotient(center - anchor_center, anchor_sides)
-    deltas = jnp.concatenate([shift, _log_quotient(sides, anchor_sides)], axis=-1)
-    return deltas * _weights(check, weights, deltas)
+    deltas = deltas_between(centered(boxes), centered(anchors))
+    return deltas * weights_of(check, weights, deltas)
 
 
 def decode_deltas(
@@ -115,7 +112,7 @@ def decode_deltas(
     """
     check = Arguments("decode_deltas")
     deltas, anchors = _boxes(check, deltas=deltas, anchors=anchors)
-    deltas = deltas / _weights(check, weights, deltas)
+    deltas = deltas / weights_of(check, weights, deltas)
     clamp = check.parameter("clamp", clamp, deltas)
     anchor_center, anchor_sides = _center_and_sides(anchors)
     shift, log_scale = jnp.split(deltas, 2, axis=-1)
@@ -163,8 +160,8 @@ def encode_tblr(boxes: ArrayLike, anchors: ArrayLike, *, normalizer: ArrayLike =
     check = Arguments("encode_tblr")
     boxes, anchors = _boxes(check, boxes=boxes, anchors=anchors)
     center, sides = _center_and_sides(anchors)
-    low = _quotient(center - boxes[..., :2], sides)
-    high = _quotient(boxes[..., 2:] - center, sides)
+    low = quotient(center - boxes[..., :2], sides)
+    high = quotient(boxes[..., 2:] - center, sides)
     edges = jnp.stack([low[..., 1], high[..., 1], low[..., 0], high[..., 0]], axis=-1)
     return edges / check.scalar("normalizer", normalizer, edges)
 
@@ -331,6 +328,25 @@ def decode_distribution(logits: ArrayLike) -> Array:
     return jnp.sum(bins * jax.nn.softmax(logits, axis=-1), axis=-1)
 
 
+def centered(boxes: Array) -> Array:
+    """Boxes given by their corners as cx, cy, w, h."""
+    return jnp.concatenate(_center_and_sides(boxes), axis=-1)
+
+
+def deltas_between(boxes: Array, anchors: Array) -> Array:
+    """Shifts and log scales of boxes against anchors, both as centre and sides.
+
+    The four columns are computed alike, the logarithm of a 1 included: put together from pieces,
+    nothing of it vectorises on CPU where the boxes are looked up for each anchor.
+    """
+    shifted = jnp.expand_dims(jnp.arange(4) < 2, range(boxes.ndim - 1))
+    zero, one = jnp.zeros((), boxes.dtype), jnp.ones((), boxes.dtype)
+    sides = jnp.concatenate([anchors[..., 2:]] * 2, axis=-1)
+    shift = quotient(jnp.where(shifted, boxes - anchors, zero), sides)
+    sides = jnp.where(shifted, one, sides)
+    return jnp.where(shifted, shift, _log_quotient(jnp.where(shifted, one, boxes), sides))
+
+
 def _boxes(check: Arguments, **values: ArrayLike) -> tuple[Array, Array]:
     """Two arrays of four numbers a box."""
     (first_name, second_name), (first, second) = values, check.floats(**values)
@@ -356,28 +372,21 @@ def _center_and_sides(boxes: Array) -> tuple[Array, Array]:
     return corner + 0.5 * sides, sides
 
 
-def _weights(check: Arguments, weights: Weights, deltas: Array) -> Array:
+def weights_of(check: Arguments, weights: Weights, deltas: Array) -> Array:
+    """The weights of a coder, ready to broadcast against `deltas`."""
     value = jnp.asarray(weights, deltas.dtype) if isinstance(weights, tuple) else weights
     return check.parameter("weights", value, deltas)
 
 
-def _normalized(x: Array) -> tuple[Array, Array]:
-    """`x` times a constant power of two that brings it to order 1, and that power.
-
-    Derivatives of quotients and logarithms of such numbers do not overflow on the way.
-    """
-    scale = inverse_power_of_two(x)
-    scale = jnp.where(scale > 0, scale, jnp.ones((), scale.dtype))
-    return x * scale, scale
-
-
-def _quotient(numerator: Array, denominator: Array) -> Array:
-    denominator, scale = _normalized(denominator)
-    return (numerator * scale) / denominator
-
-
+@jax.custom_jvp
 def _log_quotient(numerator: Array, denominator: Array) -> Array:
-    numerator, numerator_scale = _normalized(numerator)
-    denominator, denominator_scale = _normalized(denominator)
-    exponent = jnp.round(jnp.log2(denominator_scale)) - jnp.round(jnp.log2(numerator_scale))
-    return jnp.log(numerator / denominator) + math.log(2) * exponent
+    """ln(numerator / denominator), with derivatives that do not pass through the quotient's."""
+    return jnp.log(numerator / denominator)
+
+
+@_log_quotient.defjvp
+def _log_quotient_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    (numerator, denominator), (up, down) = primals, tangents
+    return _log_quotient(*primals), quotient(up, numerator) - quotient(down, denominator)

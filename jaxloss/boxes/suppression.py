@@ -1,5 +1,7 @@
 """Non-maximum suppression with fixed shapes: of boxes that overlap, the one with the best score."""
 
+import functools
+import operator
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ from jaxloss.boxes.overlap import Similarity, iou
 from jaxloss.boxes.terms.distances import center_distance
 
 TILE = 128
+FEW = 8
 ONE_IMAGE = (
     "one image's boxes as x1, y1, x2, y2; map over several with `jax.vmap`, and rotated ones need "
     "a similarity of theirs, `similarity=jaxloss.boxes.rotated_iou`"
@@ -35,12 +38,23 @@ class ScoredSelection(NamedTuple):
     scores: Array
 
 
+class _Boxes(NamedTuple):
+    """Boxes and their classes, if these matter."""
+
+    boxes: Array
+    labels: Array | None
+
+
 class _State(NamedTuple):
-    """Scores of the boxes not yet looked at (-inf: done with), and the first `number` selected."""
+    """Scores of the boxes not yet looked at (-inf: done with), and the first `number` selected.
+
+    What the first `swept` of these suppress does not remain.
+    """
 
     remaining: Array
     indices: Array
     number: Array
+    swept: Array
     any_left: Array
 
 
@@ -116,35 +130,55 @@ def non_max_suppression(
     lowest = check.scalar(
         "score_threshold", -jnp.inf if score_threshold is None else score_threshold, scores
     )
-    if not scores.size:
+    if not scores.size or not length:
         return Selection(jnp.zeros(length, jnp.int32), jnp.zeros(length, bool))
     remaining = jnp.where(scores > lowest, scores, -jnp.inf)
 
-    def suppresses(winners: Array, others: Array) -> Array:
-        overlapping = similarity(boxes[winners][:, None], boxes[others][None]) > threshold
-        if labels is None:
+    def at(indices: Array) -> _Boxes:
+        return _Boxes(boxes[indices], None if labels is None else labels[indices])
+
+    def suppresses(winners: _Boxes, others: _Boxes) -> Array:
+        overlapping = similarity(winners.boxes[:, None], others.boxes[None]) > threshold
+        if winners.labels is None or others.labels is None:
             return overlapping
-        return overlapping & (labels[winners][:, None] == labels[others][None])
+        return overlapping & (winners.labels[:, None] == others.labels[None])
 
     def select(state: _State) -> _State:
         """Settles the boxes with the best scores among those that remain, a tile of them."""
         tile, best, looked_at = _best(state.remaining)
         selected = slots < state.number
-        suppressed = jnp.any(suppresses(state.indices, tile) & selected[:, None], 0)
-        kept = _greedy((best > -jnp.inf) & ~suppressed, suppresses(tile, tile))
+        mine = at(tile)
+        suppressed = jnp.any(suppresses(at(state.indices), mine) & selected[:, None], 0)
+        kept = _greedy((best > -jnp.inf) & ~suppressed, suppresses(mine, mine))
         places = jnp.where(kept, state.number + jnp.cumsum(kept, dtype=jnp.int32) - 1, length)
+        indices = state.indices.at[places].set(tile, mode="drop")
+        number = state.number + jnp.sum(kept, dtype=jnp.int32)
         remaining = jnp.where(looked_at, jnp.full_like(scores, -jnp.inf), state.remaining)
-        return _State(
-            remaining,
-            state.indices.at[places].set(tile, mode="drop"),
-            state.number + jnp.sum(kept, dtype=jnp.int32),
-            jnp.any(remaining > -jnp.inf),
-        )
+        crowded = 2 * jnp.sum(kept, dtype=jnp.int32) < jnp.sum(best > -jnp.inf, dtype=jnp.int32)
+        end = jnp.where(crowded, jnp.minimum(number, length), state.swept)
+        remaining = sweep(remaining, indices, state.swept, end)
+        return _State(remaining, indices, number, end, jnp.any(remaining > -jnp.inf))
+
+    def sweep(remaining: Array, indices: Array, start: Array, end: Array) -> Array:
+        """Takes away what the selected ones from `start` to `end` suppress, a few of them a step.
+
+        Tiles look at nearly every box in a crowd if what is suppressed stays among the rest.
+        """
+
+        def few(state: tuple[Array, Array]) -> tuple[Array, Array]:
+            place, remaining = state
+            places = place + jnp.arange(FEW, dtype=jnp.int32)
+            winners = indices.at[places].get(mode="fill", fill_value=0)
+            suppressed = suppresses(at(winners), _Boxes(boxes, labels)) & (places < end)[:, None]
+            suppressed = functools.reduce(operator.or_, suppressed)
+            return place + FEW, jnp.where(suppressed, -jnp.inf, remaining)
+
+        return lax.while_loop(lambda state: state[0] < end, few, (start, remaining))[1]
 
     slots = jnp.arange(length, dtype=jnp.int32)
     any_left = jnp.any(remaining > -jnp.inf)
     none = jnp.zeros_like(any_left, jnp.int32)
-    state = _State(remaining, jnp.zeros_like(none, shape=(length,)), none, any_left)
+    state = _State(remaining, jnp.zeros_like(none, shape=(length,)), none, none, any_left)
     state = lax.while_loop(lambda s: s.any_left & (s.number < length), select, state)
     return Selection(state.indices, slots < state.number)
 

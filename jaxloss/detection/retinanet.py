@@ -128,7 +128,7 @@ def retinanet_loss(
         return RetinaNetTerms(
             classification=factor * jnp.sum(losses),
             localization=factor
-            * localization(deltas, anchors, targets, coder_weights, delta_loss, box_loss),
+            * localization(deltas, anchors, objects, targets, coder_weights, delta_loss, box_loss),
             positives=jnp.sum(targets.positive, dtype=losses.dtype),
         )
 

@@ -132,7 +132,7 @@ def ssd_loss(
         )
         return SSDTerms(
             localization=factor
-            * localization(deltas, anchors, targets, coder_weights, delta_loss, box_loss),
+            * localization(deltas, anchors, objects, targets, coder_weights, delta_loss, box_loss),
             classification=factor * jnp.sum(keep(targets.positive | hard, losses)),
             positives=jnp.sum(targets.positive, dtype=losses.dtype),
         )

@@ -9,7 +9,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide, keep
-from jaxloss.boxes.coding import Weights, decode_deltas, encode_deltas
+from jaxloss.boxes.coding import (
+    Weights,
+    centered,
+    decode_deltas,
+    deltas_between,
+    weights_of,
+)
 from jaxloss.matching import ForceMatch, match_anchors
 
 Loss = Callable[[Array, Array], Array]
@@ -33,9 +39,9 @@ class Objects(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """For each anchor of an image an object's box and label, and whether it is to predict them."""
+    """For each anchor of an image an object and its label, and whether it is to predict them."""
 
-    boxes: Array
+    objects: Array
     labels: Array
     positive: Array
     negative: Array
@@ -146,9 +152,8 @@ def assign(
         negative_threshold=negative_threshold,
         force_match=force_match,
     )
-    boxes = _of_anchors(objects.boxes, matches.indices)
     labels = _of_anchors(objects.labels, matches.indices)
-    return Targets(boxes, labels, matches.positive, matches.negative)
+    return Targets(matches.indices, labels, matches.positive, matches.negative)
 
 
 def over_images(image_loss: Callable[..., Terms], batch_rank: int) -> Callable[..., Terms]:
@@ -161,6 +166,7 @@ def over_images(image_loss: Callable[..., Terms], batch_rank: int) -> Callable[.
 def localization(
     deltas: Array,
     anchors: Array,
+    objects: Objects,
     targets: Targets,
     coder_weights: Weights,
     delta_loss: Loss,
@@ -169,11 +175,16 @@ def localization(
     """The summed box loss of the positive anchors."""
     positive = targets.positive[:, None]
     (deltas,) = hide(positive, deltas)
-    boxes = jnp.where(positive, targets.boxes, anchors)
     if box_loss is None:
-        (encoded,) = hide(positive, encode_deltas(boxes, anchors, weights=coder_weights))
-        losses = jnp.sum(delta_loss(deltas, encoded), axis=-1)
+        # No anchor is positive with an object without area, whose log scales are infinite.
+        center, sides = jnp.split(centered(objects.boxes), 2, axis=-1)
+        sides = jnp.where(sides <= 0, jnp.ones((), sides.dtype), sides)
+        boxes = _of_anchors(jnp.concatenate([center, sides], axis=-1), targets.objects)
+        encoded = deltas_between(boxes, centered(anchors))
+        encoded *= weights_of(Arguments("encode_deltas"), coder_weights, encoded)
+        losses = jnp.sum(delta_loss(deltas, *hide(positive, encoded)), axis=-1)
     else:
+        boxes = jnp.where(positive, _of_anchors(objects.boxes, targets.objects), anchors)
         losses = box_loss(decode_deltas(deltas, anchors, weights=coder_weights), boxes)
     return jnp.sum(keep(targets.positive, losses))
 
