@@ -4,8 +4,12 @@ BIN := .venv/bin
 # Beside them JAX would look for a TPU and a GPU whenever it starts.
 COMPILERS := .venv-compilers/bin
 ARGS ?=
+# Threads that wait leave the processor to those who work, and freed memory stays with the process
+# as in a training program: else the system maps large arrays anew in some calls and not in others.
+TIMED := OMP_WAIT_POLICY=passive GLIBC_TUNABLES=glibc.malloc.mmap_threshold=4294967296:$\
+glibc.malloc.trim_threshold=8589934592:glibc.malloc.arena_max=1
 
-.PHONY: demo test zoo thorough test-compilers bench bench-compilers box-regression peers lint docs doctest smoke notebooks clean
+.PHONY: demo test zoo thorough test-compilers bench bench-scaling bench-compilers box-regression peers lint docs doctest smoke notebooks clean
 
 demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
 	$(BIN)/python notebooks/tree_detection.py $(ARGS)
@@ -25,9 +29,13 @@ test-compilers: .venv-compilers/.compilers  ## hold what those compilers make to
 		--numprocesses auto $(ARGS)
 
 bench: .venv/.bench  ## print the tables of the README: speed, precision, what others get wrong
-	OMP_WAIT_POLICY=passive $(BIN)/python -m bench.speed $(ARGS)
+	$(TIMED) $(BIN)/python -m bench.speed --picture docs/speed.png $(ARGS)
+	$(BIN)/python -m bench.compile_time
 	$(BIN)/python -m bench.precision
 	$(BIN)/python -m bench.differences
+
+bench-scaling: .venv/.bench  ## time and memory against size, drawn to docs/scaling.png
+	$(TIMED) $(BIN)/python -m bench.scaling --picture docs/scaling.png $(ARGS)
 
 bench-compilers: .venv-compilers/.compilers  ## what compilers for TPUs and GPUs make of each loss
 	$(COMPILERS)/python -m bench.compilers --json output/compilers.json $(ARGS)

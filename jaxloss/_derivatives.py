@@ -29,7 +29,7 @@ def weighted(slopes: tuple[Array, ...], tangents: tuple[Array, ...]) -> Array:
     return functools.reduce(operator.add, terms)
 
 
-def elementwise(loss: Callable[..., Array]) -> Callable[..., Array]:
+def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[..., Array]:
     """`loss`, a function of arrays that broadcast, whose value and slopes need one pass over them.
 
     Plain differentiation of a loss with exponentials keeps them between its value and its slopes:
@@ -37,6 +37,8 @@ def elementwise(loss: Callable[..., Array]) -> Callable[..., Array]:
     temporaries. So the slopes start from the inputs again. A TPU fuses both into one kernel that
     is bound by arithmetic, and shares what they share. This is the one place where platforms
     differ; every transformation, and export for several platforms at once, passes through it.
+    `expensive` is how many of the first inputs the exponentials are of; those are finite or NaN
+    but for the first.
     """
 
     @jax.custom_jvp
@@ -44,10 +46,10 @@ def elementwise(loss: Callable[..., Array]) -> Callable[..., Array]:
         return settled(loss(*inputs))
 
     def value_and_slopes(
-        again: Callable[[Array], Array], first: Array, *others: Array
+        again: Callable[[Array], Array], *inputs: Array
     ) -> tuple[Array, tuple[Array, ...]]:
-        value, pull = jax.vjp(loss, again(first), *others)
-        return settled(loss(first, *others)), pull(jnp.ones_like(value))
+        value, pull = jax.vjp(loss, *map(again, inputs[:expensive]), *inputs[expensive:])
+        return settled(loss(*inputs)), pull(jnp.ones_like(value))
 
     def of_tpu(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
         token = _FOR_TPU.set(True)

@@ -228,10 +228,15 @@ def _highest(x: Array, label: Array, at: Array, axis: int) -> Array:
     blocks = x.reshape(*x.shape[:-1], size // block, block)
     number, place = jnp.expand_dims(label // block, -1), jnp.expand_dims(label % block, -1)
     own = jnp.take_along_axis(blocks, number[..., None], -2, mode="promise_in_bounds")[..., 0, :]
-    own = jnp.where(jnp.arange(block, dtype=place.dtype) == place, -jnp.inf, own)
-    numbers = jnp.arange(size // block, dtype=number.dtype)
-    others = jnp.where(numbers == number, -jnp.inf, jnp.max(blocks, -1))
-    return jnp.maximum(jnp.max(own, -1, keepdims=True), jnp.max(others, -1, keepdims=True))
+    without = _without(own, place), _without(jnp.max(blocks, -1), number)
+    return functools.reduce(jnp.maximum, (jnp.max(part, -1, keepdims=True) for part in without))
+
+
+def _without(values: Array, place: Array) -> Array:
+    """`values` with -inf at one place of the last axis."""
+    shape = (1,) * (values.ndim - 1) + values.shape[-1:]
+    places = lax.broadcasted_iota(place.dtype, shape, values.ndim - 1)
+    return jnp.where(places == place, -jnp.inf, values)
 
 
 def _by_one_pass(x: Array, label: Array, at: Array, axis: int) -> _Others:

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import jaxloss
+from jaxloss import _softmax
 from tests.calculus import assert_total, both, differences, few, precision
 from tests.registry._row import integers, normal, uniform
 
@@ -451,6 +452,28 @@ def test_integer_labels_are_not_gathered_where_classes_may_be_sharded():
         text = program.lower(lowering_platforms=("tpu",)).as_text()
         assert "gather" not in text
         assert "scatter" not in text
+
+
+@pytest.mark.parametrize("classes", [20, 67, 130])
+def test_one_device_has_the_values_of_many(monkeypatch, classes):
+    """The form for a CPU that is one device: the highest logits of blocks of classes."""
+    rng = np.random.default_rng(classes)
+    x = np.round(3 * rng.normal(size=(40, classes))).astype(np.float32)  # ties
+    x[::3] = np.where(rng.random(x[::3].shape) < 0.5, -np.inf, x[::3])
+    x[:, :2] = 0.5
+    labels = rng.integers(0, classes, 40).astype(np.int32)
+    labels[0], labels[1], labels[2] = -1, classes, 7
+    found = []
+    for alone in (False, True):
+        monkeypatch.setattr(_softmax, "undivided", lambda alone=alone: alone)
+
+        def loss(x):
+            losses = jaxloss.softmax_cross_entropy_with_integer_labels(x, labels, ignore_label=7)
+            return jnp.sum(losses[2:]), losses
+
+        found.append(jax.jit(jax.value_and_grad(loss, has_aux=True))(x))
+    for one, many in zip(*map(jax.tree.leaves, found), strict=True):
+        np.testing.assert_allclose(one, many, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("loss", [jaxloss.sigmoid_binary_cross_entropy, jaxloss.sigmoid_focal_loss])

@@ -124,7 +124,7 @@ def adaptive_wing_loss(
     settings = {"omega": omega, "theta": theta, "epsilon": epsilon, "alpha": alpha}
     like = jnp.broadcast_to(x, broadcast_shape(x, y))
     parameters = [check.parameter(name, value, like) for name, value in settings.items()]
-    return keep(mask, elementwise(_adaptive_wing)(*hide(mask, x, y), *parameters))
+    return keep(mask, elementwise(_adaptive_wing, expensive=2)(*hide(mask, x, y), *parameters))
 
 
 def _wing(residual: Array, width: Array, curvature: Array) -> Array:
