@@ -3,7 +3,6 @@
 import functools
 import operator
 from collections.abc import Callable
-from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +10,7 @@ import numpy as np
 from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 
-_FOR_TPU = ContextVar("for_tpu", default=False)
-
-
-def for_tpu() -> bool:
-    """Whether what is being traced is to run on a TPU alone, where another text is faster.
-
-    A branch by platform where it is used would hide what value and slopes share.
-    """
-    return _FOR_TPU.get()
+from jaxloss._platform import tracing_for_tpu, undivided
 
 
 def weighted(slopes: tuple[Array, ...], tangents: tuple[Array, ...]) -> Array:
@@ -52,11 +43,8 @@ def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[.
         return settled(loss(*inputs)), pull(jnp.ones_like(value))
 
     def of_tpu(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
-        token = _FOR_TPU.set(True)
-        try:
+        with tracing_for_tpu():
             return value_and_slopes(lambda x: x, *inputs)
-        finally:
-            _FOR_TPU.reset(token)
 
     def in_line(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
         shape = inputs[0].shape
@@ -88,7 +76,8 @@ def _in_line(first: Array, *others: Array) -> tuple[Array, ...]:
     by one. It would move the reshaping behind the arithmetic, if the first vector were not mixed
     with one that has no other shape: the sign of a count, which is 0.
     """
-    if not all(isinstance(size, int) for size in first.shape) or first.ndim < 2:
+    static = all(isinstance(size, int) for size in first.shape)
+    if first.ndim < 2 or not static or not undivided():
         return (first, *others)
     line = [array.reshape(-1) for array in (first, *others)]
     integer = jnp.int64 if first.dtype == jnp.float64 else jnp.int32

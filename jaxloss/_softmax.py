@@ -15,7 +15,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxloss._derivatives import weighted
 from jaxloss._logistic import Logit, logistic, softplus
 from jaxloss._numerics import difference
-from jaxloss._sums import undivided
+from jaxloss._platform import undivided
 from jaxloss._target import Target, picked
 
 BLOCK = 64  # classes, at most

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from jaxloss._platform import undivided
+
 # LLVM unrolls loops of 16, and no longer ones.
 MOST_STRIPS, LEAST_STRIPS = 16, 4
 
@@ -60,11 +62,6 @@ def _reduced(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: flo
         *arrays, cpu=on_cpu, cuda=on_gpu, rocm=on_gpu, default=anywhere
     )
     return reduced
-
-
-def undivided() -> bool:
-    """Whether no array is split over devices: the parts of merged axes would have to move."""
-    return jax.device_count() == 1
 
 
 def _over_axes(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:

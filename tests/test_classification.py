@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import jaxloss
-from jaxloss import _softmax
+from jaxloss import _derivatives, _softmax
 from tests.calculus import assert_total, both, differences, few, precision
 from tests.registry._row import integers, normal, uniform
 
@@ -474,6 +474,28 @@ def test_one_device_has_the_values_of_many(monkeypatch, classes):
         found.append(jax.jit(jax.value_and_grad(loss, has_aux=True))(x))
     for one, many in zip(*map(jax.tree.leaves, found), strict=True):
         np.testing.assert_allclose(one, many, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_vectors_have_the_values_of_arrays(monkeypatch, wide):
+    """The form for a CPU that is one device: elementwise losses with all axes made one."""
+    with jax.enable_x64(wide):
+        x, y = (jnp.asarray(z, float) for z in (8 * normal(3, 5, 7), uniform(3, 5, 7, seed=1)))
+        x = x.at[0, 0].set(jnp.array([jnp.nan, -0.0, 0.0, 3e38, -3e38, 1e-30, -1e-30]))
+        alpha = jnp.linspace(0.2, 0.9, 7)
+        found = []
+        for alone in (False, True):
+            monkeypatch.setattr(_derivatives, "undivided", lambda alone=alone: alone)
+
+            def loss(x, y, alpha):
+                losses = jaxloss.sigmoid_focal_loss(x, y, alpha=alpha, gamma=1.5)
+                return jnp.sum(losses[1:]), losses + jaxloss.log_cosh(x)
+
+            step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))
+            found.append(step(x, y, alpha))
+        for one, many in zip(*map(jax.tree.leaves, found), strict=True):
+            assert one.dtype == many.dtype == x.dtype
+            np.testing.assert_allclose(one, many, rtol=1e-6)
 
 
 @pytest.mark.parametrize("loss", [jaxloss.sigmoid_binary_cross_entropy, jaxloss.sigmoid_focal_loss])

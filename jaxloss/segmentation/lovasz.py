@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
 from jaxloss._numerics import ratio, relu
-from jaxloss._sums import undivided
+from jaxloss._platform import undivided
 from jaxloss.segmentation._regions import Axis, Region, agreement, region_of
 
 
