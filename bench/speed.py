@@ -90,6 +90,7 @@ def torch_calls(
 
 def calls(case: Case, eager: bool) -> dict[str, dict[str, Call]]:
     """What to time, by library."""
+    torch.compiler.reset()  # or it gives up compiling after a few cases
     arrays = case.arrays(np.random.default_rng(0))
     made = {OURS: jax_calls(case, case.ours, arrays)}
     for name, peer in case.jax_peers.items():

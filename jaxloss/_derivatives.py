@@ -26,8 +26,8 @@ def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[.
     Plain differentiation of a loss with exponentials keeps them between its value and its slopes:
     on a GPU that is 3 to 5 times the memory traffic of the inputs and the gradient, and full-size
     temporaries. So the slopes start from the inputs again. A TPU fuses both into one kernel that
-    is bound by arithmetic, and shares what they share. This is the one place where platforms
-    differ; every transformation, and export for several platforms at once, passes through it.
+    is bound by arithmetic, and shares what they share; a CPU writes that once and works on vectors.
+    Every transformation, and export for several platforms at once, passes through it.
     `expensive` is how many of the first inputs the exponentials are of; those are finite or NaN
     but for the first.
     """
@@ -77,7 +77,7 @@ def _in_line(first: Array, *others: Array) -> tuple[Array, ...]:
     with one that has no other shape: the sign of a count, which is 0.
     """
     static = all(isinstance(size, int) for size in first.shape)
-    if first.ndim < 2 or not static or not undivided():
+    if first.ndim < 2 or not static or first.size > np.iinfo(np.int32).max or not undivided():
         return (first, *others)
     line = [array.reshape(-1) for array in (first, *others)]
     integer = jnp.int64 if first.dtype == jnp.float64 else jnp.int32

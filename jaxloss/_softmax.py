@@ -36,7 +36,7 @@ class _Others(NamedTuple):
 
 
 def log_odds_against(x: Array, target: Target) -> Logit:
-    """Log-odds of all other classes together against the label's; see `_odds`."""
+    """Log-odds of all other classes together against the label's; see `_logit_of`."""
     return _log_odds_against(x, target.label, target.at, target.axis)
 
 
