@@ -124,6 +124,9 @@ def _particular() -> Iterator[Case]:
             {"logits": logits, "labels": labels},
             "logits",
         )
+    focal = partial(_boolean, jaxloss.sigmoid_focal_loss)
+    arrays = {"logits": logits, "labels": labels}
+    yield Case("sigmoid_focal_loss of booleans", Kind.ELEMENTWISE, focal, arrays, "logits")
     for batch, classes in ((4096, 1000), (8192, 32768)):
         integer = {"logits": _struct(batch, classes), "labels": _struct(batch, dtype=jnp.int32)}
         weights = {"class_weights": _struct(classes, dtype=jnp.float32)}
@@ -143,6 +146,10 @@ def _particular() -> Iterator[Case]:
 
 def _one_hot(loss: Callable[..., Any], logits: jax.Array, labels: jax.Array) -> jax.Array:
     return loss(logits, jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype))
+
+
+def _boolean(loss: Callable[..., Any], logits: jax.Array, labels: jax.Array) -> jax.Array:
+    return loss(logits, jax.nn.one_hot(labels, logits.shape[-1], dtype=bool))
 
 
 def _struct(*shape: int, dtype: Any = jnp.bfloat16) -> jax.ShapeDtypeStruct:

@@ -50,6 +50,7 @@ TRANSCENDENTALS = {
     "kfiou_loss": 7,
     "probiou_loss": 38,
     "sigmoid_focal_loss of integer labels": 4,
+    "sigmoid_focal_loss of booleans": 4,
     "sigmoid_binary_cross_entropy of integer labels": 4,
 }
 
@@ -144,6 +145,7 @@ TEMPORARY = {
     "lovasz_hinge_loss": 1.53,
     "boundary_loss": 0.03,
     "sigmoid_focal_loss of integer labels": 0.99,
+    "sigmoid_focal_loss of booleans": 1.98,
     "sigmoid_binary_cross_entropy of integer labels": 1.98,
     "softmax_cross_entropy_with_integer_labels (4096, 1000)": 0.03,
     "softmax_focal_loss (4096, 1000)": 0.02,
@@ -177,6 +179,7 @@ CYCLES = {
     "quantile_loss": 0.47,
     "gaussian_nll_loss": 1.33,
     "sigmoid_focal_loss of integer labels": 2.13,
+    "sigmoid_focal_loss of booleans": 1.75,
     "sigmoid_binary_cross_entropy of integer labels": 1.51,
 }
 
