@@ -10,6 +10,9 @@ import pytest
 
 from tests.laws.programs import floats, second
 from tests.laws.table import held
+from tests.registry import Kind
+
+BOXES = (Kind.BOX, Kind.PAIRWISE)
 
 SMALL = ("bfloat16", "float16")
 
@@ -51,7 +54,23 @@ def _pairs(found, exact, part):
 def _check(row, arrays, part, low, high):
     largest = float(jnp.finfo(low.dtype).max)
     bad = ~np.isfinite(low.astype(np.float64)) & (np.abs(high) < 0.99 * largest)
+    if part == "hvp" and low.dtype == np.float16 and row.kind in BOXES:
+        bad &= ~_subnormal(arrays, low)
     assert not bad.any(), f"{row.name}: {low.dtype} {part} {_where(bad, arrays)}"
+
+
+def _subnormal(arrays, like):
+    """Where boxes have sides that float16 holds as subnormal numbers.
+
+    Curvatures are one over their square, a thousand million times what float16 reaches: so is the
+    rounding of two that cancel.
+    """
+    tiny = np.zeros(len(like), bool)
+    for array in arrays.values():
+        if len(array) == len(like):
+            size = np.abs(array.astype(np.float64)).reshape(len(like), -1)
+            tiny |= np.any((size > 0) & (size < np.finfo(np.float16).smallest_normal), 1)
+    return np.expand_dims(tiny, tuple(range(1, like.ndim)))
 
 
 def _where(bad, arrays):
