@@ -79,7 +79,7 @@ class Counter:
     def apply(self, equation: Any, operands: list[int]) -> Iterator[int] | list[int]:
         name, parameters = equation.primitive.name, equation.params
         if name in ("while", "scan"):
-            raise ValueError(f"a loss with a `{name}` has no fixed count: leave it out of `counted`")
+            raise ValueError(f"a loss with a `{name}` has no fixed count: not for `counted`")
         if name == "cond":
             index, *operands = operands
             return self.branches(parameters, index, operands)
