@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
-from jaxloss._derivatives import settled, weighted
+from jaxloss._derivatives import elementwise, settled, weighted
 from jaxloss._numerics import horner, ratio
 from jaxloss._reduced import Axis, reduced
 from jaxloss.distribution._units import in_base
@@ -137,7 +137,7 @@ def kl_divergence_with_log_targets(
     check = Arguments("kl_divergence_with_log_targets")
     arrays = check.pair(log_predictions=log_predictions, log_targets=log_targets)
     rows = reduced(check, axis, where, *arrays)
-    return in_base(check, base, rows.total(_divergence_of_logarithms(*rows.arrays)))
+    return in_base(check, base, rows.total(elementwise(_divergence_of_logarithms, expensive=2)(*rows.arrays)))
 
 
 def generalized_kl_divergence(
@@ -195,7 +195,7 @@ def generalized_kl_divergence(
     check = Arguments("generalized_kl_divergence")
     arrays = check.pair(log_predictions=log_predictions, targets=targets)
     rows = reduced(check, axis, where, *arrays)
-    return in_base(check, base, rows.total(_bregman(*rows.arrays)))
+    return in_base(check, base, rows.total(elementwise(_bregman, expensive=2)(*rows.arrays)))
 
 
 def jensen_shannon_divergence(
