@@ -4,6 +4,7 @@ What is left of a probability close to 1 is a sum over the other classes, never 
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -71,15 +72,11 @@ def smoothed_cost(
 def _smoothed_cost(
     x: Array, own: Array, shares: Array, label: Array, at: Array, kept: Array | None, axis: int
 ) -> Array:
-    return jnp.squeeze(_smoothed(x, own, shares, _others(x, label, at, axis), kept, axis), axis)
+    others, gaps = _others_and_gaps(x, shares, label, at, kept, axis)
+    return jnp.squeeze(_smoothed(own, shares, others, gaps, axis), axis)
 
 
-def _smoothed(
-    x: Array, own: Array, shares: Array, others: _Others, kept: Array | None, axis: int
-) -> Array:
-    # Halved, so that the difference of two large logits does not overflow.
-    half_gaps = 0.5 * others.own - 0.5 * _finite(x, kept)
-    gaps = 2 * jnp.sum(shares * half_gaps, axis, keepdims=True)
+def _smoothed(own: Array, shares: Array, others: _Others, gaps: Array, axis: int) -> Array:
     spread = jnp.sum(shares, axis, keepdims=True)
     return (own + spread) * softplus(_logit_of(others)) + gaps
 
@@ -88,7 +85,7 @@ def _smoothed_cost_jvp(
     axis: int, primals: tuple[Any, ...], tangents: tuple[Any, ...]
 ) -> tuple[Array, Array]:
     x, own, shares, label, at, kept = primals
-    others = _others(x, label, at, axis)
+    others, gaps = _others_and_gaps(x, shares, label, at, kept, axis)
     cost, wrong = softplus(_logit_of(others)), logistic(_logit_of(others))[0]
     spread = jnp.sum(shares, axis, keepdims=True)
     pull = (own + spread) * wrong
@@ -102,7 +99,7 @@ def _smoothed_cost_jvp(
         for slope, tangent in zip(slopes, tangents[:3], strict=True)
         if not isinstance(tangent, SymbolicZero)
     ]
-    value = jnp.squeeze(_smoothed(x, own, shares, others, kept, axis), axis)
+    value = jnp.squeeze(_smoothed(own, shares, others, gaps, axis), axis)
     return value, sum(terms[1:], terms[0])
 
 
@@ -204,9 +201,81 @@ def _others_jvp(
 ) -> tuple[_Others, _Others]:
     x, label, at = primals
     others = _others(x, label, at, axis)
-    own = jnp.sum(jnp.where(at, tangents[0], jnp.zeros((), x.dtype)), axis, keepdims=True)
-    total = jnp.sum(_mass(x, at, others.highest) * tangents[0], axis, keepdims=True)
-    return others, _Others(own, jnp.zeros_like(others.highest), total)
+    return others, _tangent_of(others, x, at, tangents[0], axis)
+
+
+def _tangent_of(others: _Others, x: Array, at: Array, tangent: Array, axis: int) -> _Others:
+    own = jnp.sum(jnp.where(at, tangent, jnp.zeros((), x.dtype)), axis, keepdims=True)
+    total = jnp.sum(_mass(x, at, others.highest) * tangent, axis, keepdims=True)
+    return _Others(own, jnp.zeros_like(others.highest), total)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(5,))
+def _others_and_gaps(
+    x: Array, shares: Array, label: Array, at: Array, kept: Array | None, axis: int
+) -> tuple[_Others, Array]:
+    """What `_others` finds, and the sum of the shares times what each logit is below the label's.
+
+    A GPU would read the logits once more for that sum; a TPU joins the two passes itself.
+    """
+    by_passes = functools.partial(_gaps_apart, _by_passes, axis)
+    if not jax.typeof(x).sharding.mesh.empty:
+        return by_passes(x, shares, label, at, kept)
+    found: tuple[_Others, Array] = lax.platform_dependent(
+        *(x, shares, label, at, kept),
+        cpu=by_passes,
+        tpu=functools.partial(_gaps_apart, _by_one_pass, axis),
+        default=functools.partial(_gaps_by_one_pass, axis),
+    )
+    return found
+
+
+def _others_and_gaps_jvp(
+    axis: int, primals: tuple[Any, ...], tangents: tuple[Any, ...]
+) -> tuple[tuple[_Others, Array], tuple[_Others, Array]]:
+    x, shares, label, at, kept = primals
+    others, gaps = _others_and_gaps(x, shares, label, at, kept, axis)
+    tangent = _tangent_of(others, x, at, tangents[0], axis)
+    terms = shares * (tangent.own - tangents[0]) + (others.own - _finite(x, kept)) * tangents[1]
+    return (others, gaps), (tangent, jnp.sum(terms, axis, keepdims=True))
+
+
+_others_and_gaps.defjvp(_others_and_gaps_jvp)
+
+
+def _gaps_apart(
+    find: Callable[..., _Others],
+    axis: int,
+    x: Array,
+    shares: Array,
+    label: Array,
+    at: Array,
+    kept: Array | None,
+) -> tuple[_Others, Array]:
+    others = find(x, label, at, axis)
+    # Halved, so that the difference of two large logits does not overflow.
+    half_gaps = 0.5 * others.own - 0.5 * _finite(x, kept)
+    return others, 2 * jnp.sum(shares * half_gaps, axis, keepdims=True)
+
+
+def _gaps_by_one_pass(
+    axis: int, x: Array, shares: Array, label: Array, at: Array, kept: Array | None
+) -> tuple[_Others, Array]:
+    """By how much the logits are below the highest so far is carried along, too, in halves."""
+    zero, lowest = jnp.zeros((), x.dtype), jnp.full((), np.finfo(x.dtype).min, x.dtype)
+    spread = jnp.where(at, zero, shares)
+    below = jnp.where((x == -jnp.inf) & (spread > 0), jnp.inf, zero)
+
+    def join(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...]:
+        own, highest, total = _joined(a[:3], b[:3])
+        left, right = (part[4] + part[3] * (0.5 * highest - 0.5 * part[1]) for part in (a, b))
+        return own, highest, total, a[3] + b[3], left + right
+
+    operands = (*_alone(x, at), spread, below)
+    found = lax.reduce(operands, (zero, lowest, zero, zero, zero), join, (axis,))
+    own, highest, total, spread, below = (jnp.expand_dims(part, axis) for part in found)
+    gaps = 2 * (below + spread * (0.5 * own - 0.5 * highest))
+    return _Others(own, highest, total), gaps
 
 
 def _by_passes(x: Array, label: Array, at: Array, axis: int) -> _Others:
@@ -242,20 +311,26 @@ def _without(values: Array, place: Array) -> Array:
 def _by_one_pass(x: Array, label: Array, at: Array, axis: int) -> _Others:
     """The highest so far, and the sum relative to it, are carried along together."""
     zero, lowest = jnp.zeros((), x.dtype), jnp.full((), np.finfo(x.dtype).min, x.dtype)
+    found = lax.reduce(_alone(x, at), (zero, lowest, zero), _joined, (axis,))
+    return _Others(*(jnp.expand_dims(part, axis) for part in found))
+
+
+def _alone(x: Array, at: Array) -> tuple[Array, Array, Array]:
+    """What there is in each class alone: the label's logit, the highest other, and their total."""
+    zero, lowest = jnp.zeros((), x.dtype), jnp.full((), np.finfo(x.dtype).min, x.dtype)
     absent = at | (x == -jnp.inf)
-
-    def join(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...]:
-        highest = jnp.maximum(a[1], b[1])
-        total = a[2] * jnp.exp(a[1] - highest) + b[2] * jnp.exp(b[1] - highest)
-        return a[0] + b[0], highest, total
-
-    operands = (
+    return (
         jnp.where(at, x, zero),
         jnp.where(absent, lowest, x),
         jnp.where(absent, zero, zero + 1),
     )
-    found = lax.reduce(operands, (zero, lowest, zero), join, (axis,))
-    return _Others(*(jnp.expand_dims(part, axis) for part in found))
+
+
+def _joined(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, Array, Array]:
+    """What there is in the classes of both."""
+    highest = jnp.maximum(a[1], b[1])
+    total = a[2] * jnp.exp(a[1] - highest) + b[2] * jnp.exp(b[1] - highest)
+    return a[0] + b[0], highest, total
 
 
 def _mass(x: Array, at: Array, highest: Array) -> Array:

@@ -137,7 +137,8 @@ def kl_divergence_with_log_targets(
     check = Arguments("kl_divergence_with_log_targets")
     arrays = check.pair(log_predictions=log_predictions, log_targets=log_targets)
     rows = reduced(check, axis, where, *arrays)
-    return in_base(check, base, rows.total(elementwise(_divergence_of_logarithms, expensive=2)(*rows.arrays)))
+    terms = elementwise(_divergence_of_logarithms, expensive=2)(*rows.arrays)
+    return in_base(check, base, rows.total(terms))
 
 
 def generalized_kl_divergence(
@@ -195,7 +196,8 @@ def generalized_kl_divergence(
     check = Arguments("generalized_kl_divergence")
     arrays = check.pair(log_predictions=log_predictions, targets=targets)
     rows = reduced(check, axis, where, *arrays)
-    return in_base(check, base, rows.total(elementwise(_bregman, expensive=2)(*rows.arrays)))
+    terms = elementwise(_bregman, expensive=2)(*rows.arrays)
+    return in_base(check, base, rows.total(terms))
 
 
 def jensen_shannon_divergence(
