@@ -78,7 +78,8 @@ def main() -> None:
     chips = [chip for chip in options.on if not absent[chip]]
     if not chips:
         return
-    print(f"jax {jax.__version__}" + (f", libtpu {version('libtpu')}" if "v5e" in chips else ""))
+    libtpu = f", libtpu {version('libtpu')}" if targets.TPUS.keys() & set(chips) else ""
+    print(f"jax {jax.__version__}{libtpu}")
     print("\n" + "\n".join(header(chips)))
     numbers: dict[str, Any] = {}
     for case in cases(options.only):
