@@ -14,6 +14,7 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 
 from jaxloss._derivatives import weighted
+from jaxloss._exponential import falling_exp
 from jaxloss._logistic import Logit, logistic, softplus
 from jaxloss._numerics import difference
 from jaxloss._platform import undivided
@@ -109,7 +110,7 @@ _smoothed_cost.defjvp(_smoothed_cost_jvp, symbolic_zeros=True)
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def distribution_cost(x: Array, y: Array, axis: int) -> Array:
     """-sum y log softmax(x), where a class of label 0 adds 0 whatever its logit."""
-    highest, rest = _rest(x, axis)
+    highest, _, rest = _masses(x, axis)
     half_gaps = 0.5 * highest - 0.5 * x
     linear = 2 * jnp.sum(jnp.where(y == 0, jnp.zeros((), y.dtype), y * half_gaps), axis)
     return linear + jnp.sum(y, axis) * jnp.squeeze(jnp.log1p(rest), axis)
@@ -120,7 +121,7 @@ def _distribution_cost_jvp(
 ) -> tuple[Array, Array]:
     x, y = primals
     p, n = _softmax(x, axis)
-    highest, rest = _rest(x, axis)
+    highest, _, rest = _masses(x, axis)
     others = jnp.sum(y, axis, keepdims=True) - y
     slopes = others * p - y * n, (highest - x) + jnp.log1p(rest)
     return distribution_cost(x, y, axis), jnp.sum(weighted(slopes, tangents), axis)
@@ -152,10 +153,8 @@ distribution_error.defjvp(_distribution_error_jvp, symbolic_zeros=True)
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _softmax(x: Array, axis: int) -> tuple[Array, Array]:
     """p = softmax(x) and 1 - p, which at the highest logit is a sum over the other classes."""
-    highest, rest = _rest(x, axis)
-    lower = _lower(x, highest)
-    mass = jnp.where(x == highest, jnp.ones((), x.dtype), lower)
-    return mass / (1 + rest), jnp.where(x == highest, rest, 1 + rest - mass) / (1 + rest)
+    _, mass, rest = _masses(x, axis)
+    return mass / (1 + rest), (rest + (1 - mass)) / (1 + rest)
 
 
 @_softmax.defjvp
@@ -167,16 +166,13 @@ def _softmax_jvp(
     return (p, n), (slope, -slope)
 
 
-def _rest(x: Array, axis: int) -> tuple[Array, Array]:
-    """The highest logit, and the sum of exp(x - highest) over all classes but one with it."""
+def _masses(x: Array, axis: int) -> tuple[Array, Array, Array]:
+    """The highest logit, exp(x - highest), and the sum of that over all classes but one of 1."""
     highest = lax.stop_gradient(jnp.max(x, axis, keepdims=True))
-    ties = jnp.sum((x == highest).astype(x.dtype), axis, keepdims=True) - 1
-    return highest, ties + jnp.sum(_lower(x, highest), axis, keepdims=True)
-
-
-def _lower(x: Array, highest: Array) -> Array:
-    """exp(x - highest), and 0 at the highest logits."""
-    return jnp.where(x == highest, jnp.zeros((), x.dtype), jnp.exp(x - highest))
+    mass = falling_exp(x - highest)
+    ones = jnp.floor(mass)
+    ties, lower = (jnp.sum(part, axis, keepdims=True) for part in (ones, mass - ones))
+    return highest, mass, (ties - 1) + lower
 
 
 def _finite(x: Array, kept: Array | None) -> Array:
@@ -335,7 +331,7 @@ def _joined(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, Array, A
 
 def _mass(x: Array, at: Array, highest: Array) -> Array:
     """exp(x - highest), and 0 at the label; in one text, so that a CPU computes it once."""
-    return jnp.exp(jnp.where(at, -jnp.inf, x) - highest)
+    return falling_exp(jnp.where(at, -jnp.inf, x) - highest)
 
 
 def _shares(x: Array, at: Array, others: _Others) -> Array:

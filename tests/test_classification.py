@@ -11,6 +11,7 @@ import pytest
 
 import jaxloss
 from jaxloss import _derivatives, _softmax
+from jaxloss._exponential import falling_exp
 from tests.calculus import assert_total, both, differences, few, precision
 from tests.registry._row import integers, normal, uniform
 
@@ -211,6 +212,24 @@ def test_soft_labels_are_differentiable():
     chex.assert_trees_all_close(slope, expected, rtol=1e-6)
     assert np.isfinite(hard).all()
     chex.assert_trees_all_close(rows, -log_softmax(Z), rtol=1e-9)
+
+
+@pytest.mark.parametrize("x", [[0.3, 1.2, -0.5], [1.2, 1.2, -0.5]], ids=["one highest", "two"])
+def test_the_slope_along_soft_labels_has_the_slope_of_the_logits(x):
+    x, y = jnp.array(x), jnp.array([0.2, 0.5, 0.3])
+    mixed = jax.jacfwd(jax.grad(jaxloss.softmax_cross_entropy, 1), 0)(x, y)
+    np.testing.assert_allclose(mixed, jax.nn.softmax(x) - np.eye(3), atol=1e-6)
+
+
+def test_the_exponential_of_what_is_not_positive():
+    x = jnp.concatenate([jnp.linspace(-87.3, 0, 100_001), -jnp.logspace(-12, 1, 10_001)])
+    exact = np.exp(np.asarray(x, np.float64))
+    found = jax.jit(falling_exp)(x)
+    np.testing.assert_allclose(found, exact, rtol=1.2e-7)
+    assert jnp.max(found) == 1
+    edges = falling_exp(jnp.array([0.0, -0.0, -jnp.inf, -1e30, jnp.nan]))
+    np.testing.assert_array_equal(edges, [1, 1, 0, 0, np.nan])
+    assert jax.grad(falling_exp)(0.0) == 1
 
 
 def test_labels_of_every_kind_agree():

@@ -1,0 +1,57 @@
+"""The exponential function of what is not positive, for CPUs that would take long over it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from jaxloss._numerics import horner
+
+LOWEST = np.float32(-87.33)  # of a result that is a normal number
+LOG2_OF_E = np.float32(np.log2(np.e))
+# ln 2 in two parts, of which a small whole number times the first is exact.
+LN2 = np.float32(0.693359375), np.float32(np.log(2) - 0.693359375)
+# exp on [-ln 2 / 2, ln 2 / 2], minimax in relative error (Cephes, expf).
+EXPONENTIAL = (
+    1.0,
+    1.0,
+    5.0000001201e-1,
+    1.6666665459e-1,
+    4.1665795894e-2,
+    8.3334519073e-3,
+    1.3981999507e-3,
+    1.9875691500e-4,
+)
+ROUNDER = np.float32(1.5 * 2**23)  # added, it leaves a whole number in the last bits
+BIAS = 127
+
+
+@jax.custom_jvp
+def falling_exp(x: Array) -> Array:
+    """exp(x) of x <= 0: 1 at 0, and 0 where it would be subnormal; NaN of NaN."""
+    result: Array = lax.platform_dependent(x, cpu=_vectorised, default=jnp.exp)
+    return result
+
+
+@falling_exp.defjvp
+def _falling_exp_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = falling_exp(*primals)
+    return value, value * tangents[0]
+
+
+def _vectorised(x: Array) -> Array:
+    """exp(x) as 2**n exp(f), with n whole and f small; right to 1 ulp.
+
+    XLA's has to do with every number, and takes three times as long beside the memory's time.
+    """
+    if x.dtype != jnp.float32:
+        return jnp.exp(x)
+    low = x < LOWEST
+    x = jnp.where(low, LOWEST, x)
+    # By the bits: the compiler would take ROUNDER away again.
+    bits = lax.bitcast_convert_type(x * LOG2_OF_E + ROUNDER, jnp.int32)
+    n = bits - ROUNDER.view(np.int32)
+    whole = n.astype(x.dtype)
+    f = (x - whole * LN2[0]) - whole * LN2[1]
+    power = lax.bitcast_convert_type((n + BIAS) << 23, jnp.float32)
+    return jnp.where(low, jnp.zeros((), x.dtype), horner(f, EXPONENTIAL) * power)
