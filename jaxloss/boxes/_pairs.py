@@ -20,9 +20,13 @@ from jaxloss._numerics import (
     logarithm,
     reciprocal,
     relu,
+    select,
     smaller,
+    stored_reciprocal,
 )
 from jaxloss.boxes._columns import Columns, Summands, boxes_of, of_boxes
+
+Inverse = Callable[[Array], Array]
 
 
 class Axis(NamedTuple):
@@ -66,13 +70,13 @@ def _axis_of_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tup
     (top, bottom), (target_top, target_bottom) = _ordered(*primals[:2]), _ordered(*primals[2:])
     above, below = _weight(target_top, top), _weight(bottom, target_bottom)
     inverted, target_inverted = axis.prediction < 0, axis.target < 0
-    tops = jnp.where(inverted, low, high), jnp.where(target_inverted, target_low, target_high)
-    bottoms = jnp.where(inverted, high, low), jnp.where(target_inverted, target_high, target_low)
+    tops = select(inverted, low, high), select(target_inverted, target_low, target_high)
+    bottoms = select(inverted, high, low), select(target_inverted, target_high, target_low)
     shared = _mean(above, *tops) - _mean(below, *bottoms)
     return axis, Axis(
         prediction=high - low,
         target=target_high - target_low,
-        shared=jnp.where(axis.shared <= 0, jnp.zeros_like(shared), shared),
+        shared=select(axis.shared <= 0, 0.0, shared),
         enclosing=_mean(1 - above, *tops) - _mean(1 - below, *bottoms),
         low=low - target_low,
         high=high - target_high,
@@ -84,7 +88,7 @@ def _ordered(a: Array, b: Array) -> tuple[Array, Array]:
 
     NaN goes through sides and differences.
     """
-    return jnp.where(a > b, a, b), jnp.where(a < b, a, b)
+    return select(a > b, a, b), select(a < b, a, b)
 
 
 def _mean(weight: Array, a: Array, b: Array) -> Array:
@@ -93,8 +97,7 @@ def _mean(weight: Array, a: Array, b: Array) -> Array:
 
 def _weight(a: Array, b: Array) -> Array:
     """1 where a is the larger one, 0 where b is, and 1/2 where they are equal."""
-    one = jnp.ones_like(a)
-    return jnp.where(a > b, one, jnp.where(a < b, 0 * one, 0.5 * one))
+    return select(a > b, 1.0, select(a < b, 0.0, jnp.full_like(a, 0.5)))
 
 
 def relative(axis: Axis, unit: Array) -> Axis:
@@ -148,7 +151,7 @@ def _shared_fraction_value(prediction: Columns, target: Columns) -> Array:
     sides = _sides(x1, x2, X1, X2), _sides(y1, y2, Y1, Y2)
     shared, area, target_area = (relu(x * y) for x, y in zip(*sides, strict=True))
     apart = shared <= 0
-    return jnp.where(apart, jnp.zeros_like(shared), shared / (area + target_area - shared))
+    return select(apart, 0.0, shared / (area + target_area - shared))
 
 
 def _sides(low: Array, high: Array, target_low: Array, target_high: Array) -> tuple[Array, ...]:
@@ -158,11 +161,11 @@ def _sides(low: Array, high: Array, target_low: Array, target_high: Array) -> tu
     every other side.
     """
     side, target = high - low, target_high - target_low
-    point = jnp.where(side == 0, low, jnp.full_like(low, jnp.inf))
-    target_point = jnp.where(target == 0, target_low, jnp.full_like(target_low, -jnp.inf))
+    point = select(side == 0, low, jnp.inf)
+    target_point = select(target == 0, target_low, -jnp.inf)
     shared = relu(jnp.minimum(high, target_high) - jnp.maximum(low, target_low))
-    shared = jnp.where(point == target_point, jnp.ones_like(shared), shared)
-    side, target = (jnp.where(x <= 0, jnp.ones_like(x), x) for x in (side, target))
+    shared = select(point == target_point, 1.0, shared)
+    side, target = (select(x <= 0, 1.0, x) for x in (side, target))
     unit = inverse_power_of_two(target)
     return shared * unit, side * unit, target * unit
 
@@ -170,25 +173,37 @@ def _sides(low: Array, high: Array, target_low: Array, target_high: Array) -> tu
 @functools.partial(term, value=_shared_fraction_value)
 def shared_fraction(x: Axis, y: Axis) -> Array:
     """IoU, relatively accurate near 0 and exactly 1 where nothing is unshared."""
-    return _fractions(_areas(*_enclosed(x, y)))[0]
+    return _fractions(reciprocal, _areas(*_enclosed(x, y)))[0]
 
 
 @term
 def unshared_fraction(x: Axis, y: Axis) -> Array:
     """1 - IoU to the last digit, from edge differences: nothing cancels in converged boxes."""
-    return _fractions(_areas(*_enclosed(x, y)))[1]
+    return _fractions(reciprocal, _areas(*_enclosed(x, y)))[1]
+
+
+@term
+def stored_shared_fraction(x: Axis, y: Axis) -> Array:
+    """`shared_fraction` for logarithms."""
+    return _fractions(stored_reciprocal, _areas(*_enclosed(x, y)))[0]
+
+
+@term
+def stored_unshared_fraction(x: Axis, y: Axis) -> Array:
+    """`unshared_fraction` for logarithms."""
+    return _fractions(stored_reciprocal, _areas(*_enclosed(x, y)))[1]
 
 
 @term
 def inner_shared_fraction(x: Axis, y: Axis, ratio: Array) -> Array:
     """IoU of the boxes whose sides are `ratio` times as long, around the same centres."""
-    return _fractions(_areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[0]
+    return _fractions(reciprocal, _areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[0]
 
 
 @term
 def inner_unshared_fraction(x: Axis, y: Axis, ratio: Array) -> Array:
     """1 - IoU of the boxes whose sides are `ratio` times as long, around the same centres."""
-    return _fractions(_areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[1]
+    return _fractions(reciprocal, _areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[1]
 
 
 @term
@@ -199,15 +214,15 @@ def negative_log_fraction(x: Axis, y: Axis) -> Array:
     """
     units, apart = _balanced_units(x, y)
     areas = _areas(relative(x, units[0]), relative(y, units[1]))
-    close, one = areas.shared > areas.unshared, jnp.ones_like(areas.shared)
-    _, gap = _fractions(areas)
-    near = -jnp.log1p(-jnp.where(close, gap, 0 * one))
-    far = jnp.log(jnp.where(close | apart, one, areas.prediction + areas.target - areas.shared))
+    close = areas.shared > areas.unshared
+    _, gap = _fractions(stored_reciprocal, areas)
+    near = -jnp.log1p(-select(close, gap, 0.0))
+    far = jnp.log(select(close | apart, 1.0, areas.prediction + areas.target - areas.shared))
     for side, unit in zip((x, y), units, strict=True):
         known = close | apart | (unit == 0)
-        far -= logarithm(jnp.where(known, one, side.shared), jnp.where(known, one, unit))
+        far -= logarithm(select(known, 1.0, side.shared), select(known, 1.0, unit))
     loss = near + far
-    return jnp.where(apart | (loss >= 100), 100 * one, loss)
+    return select(apart | (loss >= 100), 100.0, loss)
 
 
 @term
@@ -227,8 +242,8 @@ def _inner(axis: Axis, ratio: Array) -> Axis:
     low, high = moved + ratio * axis.low, moved + ratio * axis.high
     w, W = ratio * axis.prediction, ratio * axis.target
     small = jnp.abs(w) < jnp.abs(W)
-    below = jnp.where(small, w + low, W + high)
-    above = jnp.where(small, w - high, W - low)
+    below = select(small, w + low, W + high)
+    above = select(small, w - high, W - low)
     shared = relu(smaller(smaller(w, W), smaller(below, above)))
     return Axis(w, W, shared, axis.enclosing, low, high)
 
@@ -250,7 +265,7 @@ def _balanced_units(x: Axis, y: Axis) -> tuple[tuple[Array, Array], Array]:
     areas = _areas(relative_x, relative_y)
     balance = inverse_root_of_power_of_two(jnp.maximum(areas.prediction, areas.target))
     apart = (jnp.minimum(relative_x.shared, relative_y.shared) <= 0) | (balance == 0)
-    balance = jnp.where(apart, jnp.ones_like(balance), balance)
+    balance = select(apart, 1.0, balance)
     across, up = inverse_power_of_two(x.enclosing), inverse_power_of_two(y.enclosing)
     return (across * balance, up * balance), apart
 
@@ -270,15 +285,14 @@ class Areas(NamedTuple):
 
 
 def _areas(x: Axis, y: Axis) -> Areas:
-    (across, target_across), (up, target_up) = _overhangs(x), _overhangs(y)
+    X, Y = lax.stop_gradient((x, y))
+    (across, target_across), (up, target_up) = _overhangs(X), _overhangs(Y)
     return Areas(
         prediction=x.prediction * y.prediction,
         target=x.target * y.target,
         shared=x.shared * y.shared,
-        unshared=lax.stop_gradient(
-            across * y.prediction + target_across * y.target + x.shared * (up + target_up)
-        ),
-        corners=lax.stop_gradient(across * target_up + target_across * up),
+        unshared=across * Y.prediction + target_across * Y.target + X.shared * (up + target_up),
+        corners=across * target_up + target_across * up,
     )
 
 
@@ -287,38 +301,40 @@ def _overhangs(axis: Axis) -> tuple[Array, Array]:
     return relu(-axis.low) + relu(axis.high), relu(axis.low) + relu(-axis.high)
 
 
-@jax.custom_jvp
-def _fractions(areas: Areas) -> tuple[Array, Array]:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _fractions(inverse_of: Inverse, areas: Areas) -> tuple[Array, Array]:
     """IoU and 1 - IoU, both to the last digit, and exactly 1 where the other is 0."""
-    inverse, apart = _inverse_union(areas), areas.shared <= 0
-    gap = jnp.where(apart, jnp.ones_like(inverse), areas.unshared * inverse)
-    return jnp.where(gap < 0.5, 1 - gap, areas.shared * inverse), gap
+    inverse, apart = _inverse_union(inverse_of, areas), areas.shared <= 0
+    gap = select(apart, 1.0, areas.unshared * inverse)
+    return select(gap < 0.5, 1 - gap, areas.shared * inverse), gap
 
 
 @_fractions.defjvp
 def _fractions_jvp(
-    primals: tuple[Areas], tangents: tuple[Areas]
+    inverse_of: Inverse, primals: tuple[Areas], tangents: tuple[Areas]
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     (areas,), (change,) = primals, tangents
-    iou, gap = _fractions(areas)
+    iou, gap = _fractions(inverse_of, areas)
     growth = (1 + iou) * change.shared - iou * (change.prediction + change.target)
-    slope = growth * _inverse_union(areas)
+    slope = growth * _inverse_union(inverse_of, areas)
     return (iou, gap), (slope, -slope)
 
 
-@jax.custom_jvp
-def _inverse_union(areas: Areas) -> Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _inverse_union(inverse_of: Inverse, areas: Areas) -> Array:
     """1 / U where boxes overlap: one division serves values and derivatives."""
     union = areas.shared + areas.unshared
-    return 1 / jnp.where(areas.shared <= 0, jnp.ones_like(union), union)
+    return inverse_of(select(areas.shared <= 0, 1.0, union))
 
 
 @_inverse_union.defjvp
-def _inverse_union_jvp(primals: tuple[Areas], tangents: tuple[Areas]) -> tuple[Array, Array]:
+def _inverse_union_jvp(
+    inverse_of: Inverse, primals: tuple[Areas], tangents: tuple[Areas]
+) -> tuple[Array, Array]:
     (areas,), (change,) = primals, tangents
-    inverse = _inverse_union(areas)
+    inverse = _inverse_union(inverse_of, areas)
     growth = change.prediction + change.target - change.shared
-    growth = jnp.where(areas.shared <= 0, jnp.zeros_like(growth), growth)
+    growth = select(areas.shared <= 0, 0.0, growth)
     return inverse, -inverse * (inverse * growth)
 
 
@@ -327,7 +343,7 @@ def _empty_fraction(enclosing: Array, areas: Areas) -> Array:
     """(C - U) / C for C of order 1: where boxes overlap, from the corners that neither reaches."""
     inverse = reciprocal(enclosing)
     between = 1 - (areas.prediction + areas.target) * inverse
-    return jnp.where(areas.shared <= 0, between, areas.corners * inverse)
+    return select(areas.shared <= 0, between, areas.corners * inverse)
 
 
 @_empty_fraction.defjvp

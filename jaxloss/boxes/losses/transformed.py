@@ -11,7 +11,8 @@ from jaxloss.boxes._pairs import (
     empty_fraction,
     inner_unshared_fraction,
     like,
-    shared_fraction,
+    stored_shared_fraction,
+    stored_unshared_fraction,
     unshared_fraction,
 )
 from jaxloss.boxes.terms.distances import center_distance
@@ -78,9 +79,9 @@ def alpha_iou_loss(
     check = Arguments("alpha_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
     check.option("penalty", penalty, (None, "giou", "diou", "ciou"), "see the docstring")
-    gap = unshared_fraction(p, t)
+    gap = stored_unshared_fraction(p, t)
     exponent = check.parameter("alpha", alpha, gap)
-    losses = power_gap(gap, shared_fraction(p, t), exponent)
+    losses = power_gap(gap, stored_shared_fraction(p, t), exponent)
     if penalty == "giou":
         losses += power(empty_fraction(p, t), exponent)
     if penalty in ("diou", "ciou"):
@@ -256,6 +257,6 @@ def rectified_iou_loss(
     """
     check = Arguments("rectified_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    gap = unshared_fraction(p, t)
+    gap = stored_unshared_fraction(p, t)
     names = {"beta": beta, "a": a, "b": b, "c": c}
     return keep(mask, rectify(gap, *(check.parameter(name, names[name], gap) for name in names)))

@@ -12,6 +12,7 @@ from jaxloss._numerics import (
     reciprocal,
     saturating,
     scaled_ratio,
+    select,
 )
 from jaxloss.boxes._pairs import Axis, like, pair_of, term
 from jaxloss.boxes._pairs import empty_fraction as _empty_fraction
@@ -26,7 +27,7 @@ def _center_ratio(x: Axis, y: Axis) -> tuple[Array, Array]:
     scale = inverse_power_of_two(jnp.maximum(x.enclosing, y.enclosing))
     across, up = (0.5 * scale * (side.low + side.high) for side in (x, y))
     diagonal = jnp.square(x.enclosing * scale) + jnp.square(y.enclosing * scale)
-    diagonal = jnp.where(scale == 0, jnp.ones_like(diagonal), diagonal)
+    diagonal = select(scale == 0, 1.0, diagonal)
     return jnp.square(across) + jnp.square(up), diagonal
 
 
@@ -117,7 +118,7 @@ def center_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
 @term
 def distance_attention_term(x: Axis, y: Axis) -> Array:
     distance, diagonal = _center_ratio(x, y)
-    return jnp.exp(distance * (1 / lax.stop_gradient(diagonal)))
+    return jnp.exp(distance * reciprocal(lax.stop_gradient(diagonal)))
 
 
 def distance_attention(predictions: ArrayLike, targets: ArrayLike) -> Array:
@@ -307,7 +308,7 @@ def angular_distance_term(x: Axis, y: Axis) -> Array:
     across, up = x.low + x.high, y.low + y.high
     scale = inverse_power_of_two(jnp.maximum(jnp.abs(across), jnp.abs(up)))
     a, b = across * scale, up * scale
-    squares = jnp.where(scale == 0, jnp.ones_like(a), jnp.square(a) + jnp.square(b))
+    squares = select(scale == 0, 1.0, jnp.square(a) + jnp.square(b))
     gamma = 2 - 2 * absolute(a) * absolute(b) * reciprocal(squares)
     rho_x, rho_y = (scaled_ratio(0.5 * across, x.enclosing), scaled_ratio(0.5 * up, y.enclosing))
     return saturating(gamma * jnp.square(rho_x)) + saturating(gamma * jnp.square(rho_y))
@@ -359,15 +360,14 @@ def _edges(axis: Axis) -> Array:
     """(|d1| + |d2|) / W, at most four times the limit, where nothing is divided by a small W."""
     moved, side = absolute(axis.low) + absolute(axis.high), absolute(axis.target)
     far = (moved >= 4 * FARTHEST * side) & (moved != 0)
-    one = jnp.ones_like(moved)
-    near = scaled_ratio(jnp.where(far, 0 * one, moved), jnp.where(far, one, side))
-    return jnp.where(far, 4 * FARTHEST * one, near)
+    near = scaled_ratio(select(far, 0.0, moved), select(far, 1.0, side))
+    return select(far, 4 * FARTHEST, near)
 
 
 @term
 def edge_distance_term(x: Axis, y: Axis) -> Array:
     distance = 0.25 * (_edges(x) + _edges(y))
-    return jnp.where(distance >= FARTHEST, FARTHEST * jnp.ones_like(distance), distance)
+    return select(distance >= FARTHEST, FARTHEST, distance)
 
 
 def edge_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:

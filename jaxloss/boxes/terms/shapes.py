@@ -17,6 +17,7 @@ from jaxloss._numerics import (
     reciprocal,
     saturating,
     scaled_ratio,
+    select,
 )
 from jaxloss.boxes._pairs import Axis, like, pair_of, term, unshared_fraction
 
@@ -30,7 +31,7 @@ def aspect_difference_term(x: Axis, y: Axis) -> Array:
     # W h - w H, written so that it is exactly 0 for identical sides under any contraction.
     sine = w * (h - H) - h * (w - W)
     point = ((w == 0) & (h == 0)) | ((W == 0) & (H == 0))
-    theta = angle(jnp.where(point, jnp.zeros_like(sine), sine), W * w + H * h)
+    theta = angle(select(point, 0.0, sine), W * w + H * h)
     return jnp.square((2 / jnp.pi) * theta)
 
 
@@ -88,9 +89,9 @@ def weighted_aspect(x: Any, y: Any, gap: Array, minimum_iou: Array | None = None
     """alpha v of CIoU; alpha = v / (gap + v) is a constant, and 0 below an IoU of `minimum_iou`."""
     difference = aspect_difference_term(x, y)
     total = gap + difference
-    weight = lax.stop_gradient(difference / jnp.where(total == 0, jnp.ones_like(total), total))
+    weight = lax.stop_gradient(scaled_ratio(difference, total))
     if minimum_iou is not None:
-        weight = jnp.where(1 - gap < minimum_iou, jnp.zeros_like(weight), weight)
+        weight = select(1 - gap < minimum_iou, 0.0, weight)
     return weight * difference
 
 
@@ -142,7 +143,7 @@ def _change(axis: Axis) -> Array:
     """w - W, from the edges where those are close, else from the sides: whichever is exact."""
     moved = jnp.abs(axis.low) + jnp.abs(axis.high)
     close = moved < jnp.abs(axis.prediction) + jnp.abs(axis.target)
-    return jnp.where(close, axis.high - axis.low, axis.prediction - axis.target)
+    return select(close, axis.high - axis.low, axis.prediction - axis.target)
 
 
 @term
@@ -194,15 +195,15 @@ def side_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
 def _relative_change(axis: Axis) -> Array:
     """|w - W| / max(w, |W|), at most the limit, and 0 where both are 0."""
     w, W = axis.prediction, absolute(axis.target)
-    longer = jnp.where(W == 0, absolute(w), jnp.where(w > W, w, W))
+    longer = select(W == 0, absolute(w), select(w > W, w, W))
     unit = inverse_power_of_two(longer)
     change = _at_most(2 * LARGEST, absolute(_change(axis)) * unit)
-    longer = jnp.where(unit == 0, jnp.ones_like(longer), longer * unit)
+    longer = select(unit == 0, 1.0, longer * unit)
     return _at_most(LARGEST, change * reciprocal(longer))
 
 
 def _at_most(limit: float, x: Array) -> Array:
-    return jnp.where(x >= limit, jnp.full_like(x, limit), x)
+    return select(x >= limit, limit, x)
 
 
 def _cost(omega: Array) -> Array:
@@ -265,8 +266,8 @@ def _log_side(side: Array) -> Array:
     """ln |side|, and of the smallest normal number with derivative 0 where the side is less."""
     smallest = np.finfo(side.dtype).tiny
     absent = jnp.abs(side) <= smallest
-    known = logarithm(jnp.where(absent, jnp.ones_like(side), absolute(side)))
-    return jnp.where(absent, np.log(smallest) * jnp.ones_like(side), known)
+    known = logarithm(select(absent, 1.0, absolute(side)))
+    return select(absent, float(np.log(smallest)), known)
 
 
 @term

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
 from jaxloss._derivatives import elementwise
-from jaxloss._numerics import ratio, saturating
+from jaxloss._numerics import ratio, saturating, select
 from jaxloss.boxes._pairs import pair_of, shared_fraction
 
 
@@ -57,17 +57,17 @@ def powered(gap: ArrayLike, iou: ArrayLike, *, alpha: ArrayLike) -> Array:
 
 @elementwise
 def power_gap(gap: Array, iou: Array, alpha: Array) -> Array:
-    apart, one = iou <= 0, jnp.ones_like(iou)
-    log = _negative_log(gap, jnp.where(apart, one, iou))
-    return jnp.where(apart, one, saturating(jnp.where(apart, one, alpha * log)))
+    apart = iou <= 0
+    log = _negative_log(gap, select(apart, 1.0, iou))
+    return select(apart, 1.0, saturating(select(apart, 1.0, alpha * log)))
 
 
 @jax.custom_jvp
 def _negative_log(gap: Array, iou: Array) -> Array:
     """-ln IoU of whichever of 1 - IoU and IoU is the smaller one."""
-    close, zero = gap < iou, jnp.zeros_like(gap)
-    near, far = jnp.where(close, gap, zero), jnp.where(close, zero + 1, iou)
-    return jnp.where(close, -jnp.log1p(-near), -jnp.log(far))
+    close = gap < iou
+    near, far = select(close, gap, 0.0), select(close, 1.0, iou)
+    return select(close, -jnp.log1p(-near), -jnp.log(far))
 
 
 @_negative_log.defjvp
@@ -75,8 +75,8 @@ def _negative_log_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     (gap, iou), (dgap, diou) = primals, tangents
-    slope = jnp.where(gap < iou, dgap, -diou)
-    return _negative_log(gap, iou), ratio(slope, jnp.where(gap < iou, 1 - gap, iou))
+    slope = select(gap < iou, dgap, -diou)
+    return _negative_log(gap, iou), ratio(slope, select(gap < iou, 1 - gap, iou))
 
 
 def powered_penalty(penalty: ArrayLike, *, alpha: ArrayLike) -> Array:
@@ -122,8 +122,8 @@ def powered_penalty(penalty: ArrayLike, *, alpha: ArrayLike) -> Array:
 def power(penalty: Array, alpha: Array) -> Array:
     """penalty^alpha, and 0 with derivative 0 where the penalty is 0 or less."""
     none, one = penalty <= 0, jnp.ones_like(penalty)
-    log = _negative_log(one, jnp.where(none, one, penalty))
-    return jnp.where(none, 0 * one, jnp.exp(-alpha * log))
+    log = _negative_log(one, select(none, one, penalty))
+    return select(none, 0 * one, jnp.exp(-alpha * log))
 
 
 def rectified(
@@ -184,8 +184,8 @@ def rectified(
 def rectify(gap: Array, beta: Array, a: Array, b: Array, c: Array) -> Array:
     rest, pole = 1 - beta, b - beta
     k = ratio(c + ratio(a, pole), rest)
-    beyond = jnp.where(gap <= rest, jnp.zeros_like(gap), gap - rest)
-    within = jnp.where(gap <= rest, gap, rest)
+    beyond = select(gap <= rest, 0.0, gap - rest)
+    within = select(gap <= rest, gap, rest)
     return 0.5 * k * jnp.square(within) + c * beyond + a * jnp.log1p(ratio(beyond, pole))
 
 
@@ -232,7 +232,7 @@ def interval(gap: ArrayLike, *, lower: ArrayLike = 0.0, upper: ArrayLike = 0.95)
 
 def stretch(gap: Array, lower: Array, upper: Array) -> Array:
     value, one = ratio(gap - (1 - upper), upper - lower), jnp.ones_like(gap)
-    return jnp.where(value <= 0, 0 * one, jnp.where(value >= 1, one, value))
+    return select(value <= 0, 0 * one, select(value >= 1, one, value))
 
 
 def focal_weight(predictions: ArrayLike, targets: ArrayLike, *, gamma: ArrayLike = 0.5) -> Array:
