@@ -3,6 +3,7 @@
 import functools
 import operator
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,6 +85,40 @@ def _in_line(first: Array, *others: Array) -> tuple[Array, ...]:
     zero = lax.iota(integer, line[0].size) >> (np.iinfo(integer).bits - 1)
     bits = lax.bitcast_convert_type(line[0], integer) | zero
     return (lax.bitcast_convert_type(bits, first.dtype), *line[1:])
+
+
+def written_together(tangents: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`tangents`, whose cotangents are written by one kernel of a CPU.
+
+    XLA for CPUs makes a kernel of each array, which reads all inputs again, but for reductions of
+    several arrays: so this is one, over an axis of two numbers of which one is 0.
+    """
+    present = [t for t in tangents if not isinstance(t, SymbolicZero)]
+    if len(present) < 2 or len({t.shape for t in present}) > 1 or not undivided():
+        return tangents
+
+    def written(_: Any, arrays: list[Array]) -> list[Array]:
+        joined: list[Array] = lax.platform_dependent(
+            *arrays, cpu=_in_one_kernel, default=lambda *arrays: list(arrays)
+        )
+        return joined
+
+    # What is solved is x = t: the only linear function whose transpose can be given and is
+    # differentiable again.
+    joined = iter(lax.custom_linear_solve(lambda x: x, present, lambda _, t: t, written))
+    return tuple(t if isinstance(t, SymbolicZero) else next(joined) for t in tangents)
+
+
+def _in_one_kernel(*arrays: Array) -> list[Array]:
+    axis = arrays[0].ndim
+    first = lax.iota(jnp.int32, 2) == 0
+    operands = tuple(
+        jnp.where(jnp.expand_dims(first, tuple(range(axis))), jnp.expand_dims(x, axis), 0)
+        for x in arrays
+    )
+    zeros = tuple(np.zeros((), x.dtype) for x in arrays)
+    add = functools.partial(jax.tree.map, operator.add)
+    return list(lax.reduce(operands, zeros, add, (axis,)))
 
 
 def settled(losses: Array) -> Array:

@@ -46,8 +46,7 @@ def _reduced(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: flo
         return arrays
 
     def on_cpu(*arrays: Array) -> Arrays:
-        arrays = _strips(arrays, axes, combine, start) if undivided() else arrays
-        return _over_axes(arrays, axes, combine, start)
+        return _on_cpu(arrays, axes, combine, start)
 
     def on_gpu(*arrays: Array) -> Arrays:
         # Of columns, three at once overflow the shared memory, and the terms would be written.
@@ -62,6 +61,16 @@ def _reduced(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: flo
         *arrays, cpu=on_cpu, cuda=on_gpu, rocm=on_gpu, default=anywhere
     )
     return reduced
+
+
+def sums_on_cpu(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
+    """`sums`, in what is traced for CPUs alone."""
+    return _on_cpu(arrays, axes, operator.add, 0.0) if axes else arrays
+
+
+def _on_cpu(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
+    arrays = _strips(arrays, axes, combine, start) if undivided() else arrays
+    return _over_axes(arrays, axes, combine, start)
 
 
 def _over_axes(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:

@@ -5,7 +5,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
-from jaxloss._lengths import lengths
+from jaxloss._lengths import distances
 from jaxloss._logistic import known_number
 from jaxloss._numerics import relu
 from jaxloss.embedding._vectors import length, masks, power, scale_of
@@ -143,13 +143,15 @@ def triplet_margin_loss(
             f"the embeddings"
         )
     kept, mask = masks(check, where, shape, axis)
-    anchor, positive, negative = hide(kept, *vectors)
+    anchor, positive, negative = vectors
     degree = check.scalar("norm_degree", norm_degree, anchor)
     rounding = check.scalar("eps", eps, anchor)
-    gaps = tuple(jnp.broadcast_to(anchor - other, shape) for other in (positive, negative))
     if known_number(norm_degree) == 2:
-        near, far = lengths(gaps, rounding, (axis % len(shape),))
+        others = positive, negative
+        near, far = distances(anchor, others, kept, rounding, (axis % len(shape),))
     else:
+        anchor, positive, negative = hide(kept, *vectors)
+        gaps = (jnp.broadcast_to(anchor - other, shape) for other in (positive, negative))
         near, far = (_distance(gap, axis, degree, rounding) for gap in gaps)
     excess = near - far
     return keep(mask, relu(excess + check.parameter("margin", margin, excess)))

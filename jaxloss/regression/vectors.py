@@ -11,7 +11,8 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
-from jaxloss._lengths import scaled
+from jaxloss._derivatives import written_together
+from jaxloss._lengths import scaled_products
 from jaxloss._numerics import inverse_power_of_two, ratio
 from jaxloss._reduced import Axis, Reduced, reduced
 from jaxloss._sums import sums
@@ -206,19 +207,24 @@ class _Pair(NamedTuple):
 
 
 def _pair(u: Array, v: Array, floor: Array, axes: tuple[int, ...]) -> _Pair:
-    (u, by_u), (v, by_v) = scaled((u, v), axes, jnp.sqrt(lax.stop_gradient(floor)))
-    sums_of = sums((jnp.square(u), jnp.square(v), u * v), axes)
-    u_square, v_square, product = (jnp.expand_dims(x, axes) for x in sums_of)
+    least = jnp.sqrt(lax.stop_gradient(floor))
+    pairs = ((0, 0), (1, 1), (0, 1))
+    scales, products = scaled_products(_themselves, pairs, axes, least, u, v)
+    (by_u, by_v), (u_square, v_square, product) = scales, products
     (long_u, u_root), (long_v, v_root) = (
         _root(square, floor * scale * scale, scale)
         for square, scale in ((u_square, by_u), (v_square, by_v))
     )
     return _Pair(
-        (u / u_root, v / v_root),
+        (u * by_u / u_root, v * by_v / v_root),
         ((by_u, u_root), (by_v, v_root)),
         (long_u, long_v),
         product / u_root / v_root,
     )
+
+
+def _themselves(*vectors: Array) -> tuple[Array, ...]:
+    return vectors
 
 
 def _root(square: Array, floor: Array, scale: Array) -> tuple[Array, Array]:
@@ -282,7 +288,7 @@ def _turn(
     """The change of the cosine; `across` is the second unit without its part along the first."""
     *changes, change_of_floor = tangents
     total = jnp.zeros_like(pair.cosine)
-    for i, change in enumerate(changes):
+    for i, change in enumerate(written_together(tuple(changes))):
         one, other, (scale, root) = pair.units[i], pair.units[1 - i], pair.factors[i]
         if not isinstance(change, SymbolicZero):
             slope = jnp.where(pair.long[i], across(one, other), other) / root
