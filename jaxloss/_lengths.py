@@ -90,8 +90,7 @@ def _in_one_pass(
     def scaled(*_: Any) -> tuple[Arrays, Arrays]:
         scales = tuple(_scale(jnp.sqrt(square), least) for square in squares)
         return scales, tuple(
-            product * scales[i] * scales[j]
-            for product, (i, j) in zip(products, pairs, strict=True)
+            product * scales[i] * scales[j] for product, (i, j) in zip(products, pairs, strict=True)
         )
 
     all_safe = functools.reduce(jnp.logical_and, map(jnp.all, safe))
@@ -122,7 +121,7 @@ def _distances_jvp(
     primals: tuple[Array, Arrays, Array | None, Array],
     tangents: tuple[Any, tuple[Any, ...], Any, Any],
 ) -> tuple[Arrays, Arrays]:
-    anchor, others, kept, floor = primals
+    anchor, others, kept, _ = primals
     of_anchor, *of_others = written_together((tangents[0], *tangents[1]))
     scales, roots = _roots(*primals, axes)
     slopes = []
@@ -152,7 +151,7 @@ def _roots(
     least = jnp.sqrt(lax.stop_gradient(floor))
     scales, squares = scaled_products(_gaps, pairs, axes, least, anchor, kept, *others)
     return scales, tuple(
-        jnp.sqrt(jnp.where(scale == 0, 1, square + floor * scale**2))
+        jnp.sqrt(jnp.where(scale == 0, 1, square + floor * scale * scale))
         for scale, square in zip(scales, squares, strict=True)
     )
 

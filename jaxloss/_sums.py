@@ -15,6 +15,7 @@ from jaxloss._platform import undivided
 
 # LLVM unrolls loops of 16, and no longer ones.
 MOST_STRIPS, LEAST_STRIPS = 16, 4
+WIDTH = 8  # of vectors
 
 Arrays = tuple[Array, ...]
 Combine = Callable[[Array, Array], Array]
@@ -69,8 +70,33 @@ def sums_on_cpu(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
 
 
 def _on_cpu(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
-    arrays = _strips(arrays, axes, combine, start) if undivided() else arrays
+    if undivided():
+        size = _line(jax.typeof(arrays[0]).shape, axes)
+        if size > 0 and size % WIDTH == 0 and _most_strips(size // WIDTH) >= LEAST_STRIPS:
+            return _along_lines(arrays, axes[0], size, combine, start)
+        arrays = _strips(arrays, axes, combine, start)
     return _over_axes(arrays, axes, combine, start)
+
+
+def _line(shape: tuple[Any, ...], axes: tuple[int, ...]) -> int:
+    """How many elements that lie side by side are reduced to one; 1 if that is not known."""
+    last = shape[axes[0] :]
+    known = len(axes) == len(last) and all(isinstance(size, int) for size in last)
+    return math.prod(last) if known else 1
+
+
+def _along_lines(arrays: Arrays, axis: int, size: int, combine: Combine, start: float) -> Arrays:
+    """Up to 16 neighbouring vectors as one, again and again.
+
+    As vectors for the reason of `_strips`, and neighbouring ones since a CPU reads ahead in few
+    places at a time.
+    """
+    before = jax.typeof(arrays[0]).shape[:axis]
+    while (count := _most_strips(size // WIDTH)) >= LEAST_STRIPS:
+        cut = (*before, size // (count * WIDTH), count, WIDTH)
+        arrays = _over_axis(tuple(x.reshape(cut) for x in arrays), axis + 1, combine, start)
+        size //= count
+    return _over_axis(tuple(x.reshape(*before, size) for x in arrays), axis, combine, start)
 
 
 def _over_axes(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:

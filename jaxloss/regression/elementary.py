@@ -1,12 +1,14 @@
 """The square, the absolute value, and what lies between them."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
-from jaxloss._derivatives import settled, weighted
+from jaxloss._derivatives import settled_in_line, weighted
 from jaxloss._numerics import absolute, ratio
 from jaxloss.regression._residual import residual_of
 
@@ -45,7 +47,7 @@ def squared_error(
       [0.25 9.  ]
     """
     residual, mask = residual_of(Arguments("squared_error"), predictions, targets, where)
-    return keep(mask, jnp.square(residual))
+    return keep(mask, _square(1.0, residual))
 
 
 def l2_loss(
@@ -83,7 +85,7 @@ def l2_loss(
       [0.125 4.5  ]
     """
     residual, mask = residual_of(Arguments("l2_loss"), predictions, targets, where)
-    return keep(mask, 0.5 * jnp.square(residual))
+    return keep(mask, _square(0.5, residual))
 
 
 def absolute_error(
@@ -218,9 +220,21 @@ def smooth_l1_loss(
     return keep(mask, _smooth_l1(residual, beta))
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _square(factor: float, residual: Array) -> Array:
+    return settled_in_line(factor * jnp.square(residual))
+
+
+@_square.defjvp
+def _square_jvp(
+    factor: float, primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    return _square(factor, *primals), 2 * factor * primals[0] * tangents[0]
+
+
 @jax.custom_jvp
 def _absolute(residual: Array) -> Array:
-    return settled(jnp.abs(residual))
+    return settled_in_line(jnp.abs(residual))
 
 
 @_absolute.defjvp
@@ -231,7 +245,7 @@ def _absolute_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 @jax.custom_jvp
 def _huber(residual: Array, delta: Array) -> Array:
     inner = _within(residual, delta)
-    return settled(inner * (residual - 0.5 * inner))
+    return settled_in_line(inner * (residual - 0.5 * inner))
 
 
 def _huber_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -246,7 +260,7 @@ _huber.defjvp(_huber_jvp, symbolic_zeros=True)
 @jax.custom_jvp
 def _smooth_l1(residual: Array, beta: Array) -> Array:
     inner = _within(residual, beta)
-    return settled(_part(residual, beta) * (residual - 0.5 * inner))
+    return settled_in_line(_part(residual, beta) * (residual - 0.5 * inner))
 
 
 def _smooth_l1_jvp(
