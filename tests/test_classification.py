@@ -509,7 +509,9 @@ def test_vectors_have_the_values_of_arrays(monkeypatch, wide):
 
             def loss(x, y, alpha):
                 losses = jaxloss.sigmoid_focal_loss(x, y, alpha=alpha, gamma=1.5)
-                return jnp.sum(losses[1:]), losses + jaxloss.log_cosh(x)
+                huber = jaxloss.huber_loss(x, y, delta=alpha) + jaxloss.smooth_l1_loss(x, y)
+                squares = jaxloss.squared_error(0.1 * y) + jaxloss.l2_loss(y)
+                return jnp.sum((losses + huber)[1:]), losses + jaxloss.log_cosh(x) + squares
 
             step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))
             found.append(step(x, y, alpha))

@@ -10,6 +10,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxloss
+from jaxloss import _derivatives, _lengths, _sums
 from tests.calculus import differences
 from tests.registry._row import normal
 
@@ -506,6 +507,46 @@ def test_elements_masked_within_pairs_are_sliced_away():
             others = [a[:, kept] if a.ndim == 2 else a for a in arrays]
             found = jax.jit(loss)(spoiled, *arrays, where=mask)
             np.testing.assert_allclose(found, jax.jit(loss)(A[:, kept], *others), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1.0, 0.0, 1e-30, 1e-12, 1e18, 1e37])
+def test_one_device_has_the_values_and_derivatives_of_many(monkeypatch, size):
+    """The forms for a CPU that is one device: one pass over vectors, one kernel of gradients."""
+    vectors = [(size * normal(5, 64, seed=seed)).astype(np.float32) for seed in (1, 2, 3)]
+    vectors[1][:2] = vectors[0][:2]
+    kept = np.arange(64) < 60
+
+    def losses(*vectors):
+        kept_pairs = np.broadcast_to(kept, vectors[0].shape)
+        triplets = jaxloss.triplet_margin_loss(*vectors, eps=0.0, margin=1.0 + size)
+        masked = jaxloss.triplet_margin_loss(*vectors, where=kept_pairs)
+        angles = jaxloss.cosine_distance(*vectors[:2]), jaxloss.cosine_similarity(*vectors[1:])
+        return triplets, masked, *angles
+
+    def totals(*vectors):
+        triplets, masked, *angles = losses(*vectors)
+        return 0.25 * jnp.sum(triplets) + 0.25 * jnp.sum(masked) + sum(map(jnp.sum, angles))
+
+    def both(*vectors):
+        slopes = jax.grad(totals, (0, 1, 2))
+        changes = tuple(jnp.roll(x, 1, -1) * min(1.0, 1 / max(size, 1.0)) for x in vectors)
+        return losses(*vectors), slopes(*vectors), jax.jvp(slopes, vectors, changes)[1]
+
+    found = []
+    for alone in (False, True):
+        for module in (_lengths, _sums, _derivatives):
+            monkeypatch.setattr(module, "undivided", lambda alone=alone: alone)
+        found.append(jax.jit(lambda *vectors: both(*vectors))(*vectors))
+    for many, one in zip(*map(jax.tree.leaves, found), strict=True):
+        assert np.all(np.isfinite(one))
+        np.testing.assert_allclose(one, many, rtol=1e-4, atol=1e-5 * np.abs(many).max())
+
+
+def test_lengths_of_tiny_gaps_without_a_floor():
+    a, b, c = (np.float32(1e-20) * x.astype(np.float32) for x in (A, B, C))
+    found = jaxloss.triplet_margin_loss(a, b, c, margin=0.0, eps=0.0)
+    near, far = (np.linalg.norm(A - x, axis=-1) for x in (B, C))
+    np.testing.assert_allclose(1e20 * found, np.maximum(near - far, 0), rtol=1e-4, atol=1e-6)
 
 
 def test_errors_name_what_is_wrong():

@@ -362,6 +362,7 @@ def test_one_device_has_the_values_of_many(monkeypatch):
     p[0, :3, :2] = 0.5  # ties
     losses = [*REGIONS, jaxloss.generalized_dice_loss, jaxloss.lovasz_softmax_loss]
     losses.append(lambda p, targets: jaxloss.lovasz_hinge_loss(p - 0.5, targets, axis=(1, 2)))
+    losses.append(functools.partial(jaxloss.dice_loss, axis=(-2, -1)))
     p, y = (np.tile(x, (1, 4, 3, 1)) for x in (p, y))
     found = []
     for alone in (False, True):
