@@ -30,7 +30,28 @@ def scaled_products(
     no product over- or underflows. It is 0 where all are 0, a constant, and of the vectors' rank,
     as the sums are. The `pairs` are of numbers of vectors, each with itself among them.
     """
+    return _found(vectors, pairs, axes, least, *arrays)
 
+
+@scaled_products.defjvp
+def _scaled_products_jvp(
+    vectors: Vectors, pairs: Pairs, axes: Axes, primals: tuple[Any, ...], tangents: tuple[Any, ...]
+) -> tuple[tuple[Arrays, Arrays], tuple[Arrays, Arrays]]:
+    scales, products = scaled_products(vectors, pairs, axes, *primals)
+    made, changes = jax.jvp(vectors, primals[1:], tangents[1:])
+    x, dx = (
+        tuple(part * scale for part, scale in zip(parts, scales, strict=True))
+        for parts in (made, changes)
+    )
+    slopes = tuple(jnp.sum(x[i] * dx[j] + dx[i] * x[j], axes, keepdims=True) for i, j in pairs)
+    return (scales, products), (jax.tree.map(jnp.zeros_like, scales), slopes)
+
+
+# Compiled, since `jax_debug_nans` would stop at overflows that are not selected.
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _found(
+    vectors: Vectors, pairs: Pairs, axes: Axes, least: Array, *arrays: Any
+) -> tuple[Arrays, Arrays]:
     def in_two_passes(least: Array, *arrays: Any) -> tuple[Arrays, Arrays]:
         made = vectors(*arrays)
         tops = largest(tuple(jnp.abs(x) for x in made), axes)
@@ -48,20 +69,6 @@ def scaled_products(
         least, *arrays, cpu=on_cpu, default=in_two_passes
     )
     return found
-
-
-@scaled_products.defjvp
-def _scaled_products_jvp(
-    vectors: Vectors, pairs: Pairs, axes: Axes, primals: tuple[Any, ...], tangents: tuple[Any, ...]
-) -> tuple[tuple[Arrays, Arrays], tuple[Arrays, Arrays]]:
-    scales, products = scaled_products(vectors, pairs, axes, *primals)
-    made, changes = jax.jvp(vectors, primals[1:], tangents[1:])
-    x, dx = (
-        tuple(part * scale for part, scale in zip(parts, scales, strict=True))
-        for parts in (made, changes)
-    )
-    slopes = tuple(jnp.sum(x[i] * dx[j] + dx[i] * x[j], axes, keepdims=True) for i, j in pairs)
-    return (scales, products), (jax.tree.map(jnp.zeros_like, scales), slopes)
 
 
 def _in_one_pass(
