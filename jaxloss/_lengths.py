@@ -30,7 +30,8 @@ def scaled_products(
     no product over- or underflows. It is 0 where all are 0, a constant, and of the vectors' rank,
     as the sums are. The `pairs` are of numbers of vectors, each with itself among them.
     """
-    return _found(vectors, pairs, axes, least, *arrays)
+    found: tuple[Arrays, Arrays] = _found(vectors, pairs, axes, least, *arrays)
+    return found
 
 
 @scaled_products.defjvp
