@@ -11,11 +11,12 @@ LOWEST = np.float32(-87.33)  # of a result that is a normal number
 LOG2_OF_E = np.float32(np.log2(np.e))
 # ln 2 in two parts, of which a small whole number times the first is exact.
 LN2 = np.float32(0.693359375), np.float32(np.log(2) - 0.693359375)
-# exp on [-ln 2 / 2, ln 2 / 2], minimax in relative error (Cephes, expf).
+# exp on [-ln 2 / 2, ln 2 / 2], minimax in relative error (Cephes, expf). A coefficient of 0.5 would
+# be written as an array if a sum beside it has a 0.5, too: so it is the next number.
 EXPONENTIAL = (
     1.0,
     1.0,
-    5.0000001201e-1,
+    5.0000006e-1,
     1.6666665459e-1,
     4.1665795894e-2,
     8.3334519073e-3,

@@ -1,7 +1,5 @@
 """The square, the absolute value, and what lies between them."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -47,7 +45,7 @@ def squared_error(
       [0.25 9.  ]
     """
     residual, mask = residual_of(Arguments("squared_error"), predictions, targets, where)
-    return keep(mask, _square(1.0, residual))
+    return keep(mask, jnp.square(residual))
 
 
 def l2_loss(
@@ -85,7 +83,7 @@ def l2_loss(
       [0.125 4.5  ]
     """
     residual, mask = residual_of(Arguments("l2_loss"), predictions, targets, where)
-    return keep(mask, _square(0.5, residual))
+    return keep(mask, 0.5 * jnp.square(residual))
 
 
 def absolute_error(
@@ -218,18 +216,6 @@ def smooth_l1_loss(
     residual, mask = residual_of(check, predictions, targets, where)
     beta = check.parameter("beta", beta, residual)
     return keep(mask, _smooth_l1(residual, beta))
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _square(factor: float, residual: Array) -> Array:
-    return settled_in_line(factor * jnp.square(residual))
-
-
-@_square.defjvp
-def _square_jvp(
-    factor: float, primals: tuple[Array], tangents: tuple[Array]
-) -> tuple[Array, Array]:
-    return _square(factor, *primals), 2 * factor * primals[0] * tangents[0]
 
 
 @jax.custom_jvp
