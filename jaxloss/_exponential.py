@@ -30,7 +30,7 @@ BIAS = 127
 @jax.custom_jvp
 def falling_exp(x: Array) -> Array:
     """exp(x) of x <= 0: 1 at 0, and 0 where it would be subnormal; NaN of NaN."""
-    result: Array = lax.platform_dependent(x, cpu=_vectorised, default=jnp.exp)
+    result: Array = lax.platform_dependent(x, cpu=_vectorised, default=_plain)
     return result
 
 
@@ -40,13 +40,17 @@ def _falling_exp_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Arr
     return value, value * tangents[0]
 
 
+def _plain(x: Array) -> Array:
+    return jnp.where(x == 0, jnp.ones((), x.dtype), jnp.exp(x))  # not every library has a 1 there
+
+
 def _vectorised(x: Array) -> Array:
     """exp(x) as 2**n exp(f), with n whole and f small; right to 1 ulp.
 
     XLA's has to do with every number, and takes three times as long beside the memory's time.
     """
     if x.dtype != jnp.float32:
-        return jnp.exp(x)
+        return _plain(x)
     low = x < LOWEST
     x = jnp.where(low, LOWEST, x)
     # By the bits: the compiler would take ROUNDER away again.
