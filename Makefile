@@ -17,8 +17,8 @@ demo: .venv/.demo  ## train a detector on aerial photos and draw what it finds
 test: .venv/.test  ## the laws over every function, and each room's own tests
 	$(BIN)/python -m pytest tests --numprocesses auto --dist loadgroup $(ARGS)
 
-zoo: .venv/.test  ## edge inputs for every function, in every dtype, that `test` leaves out
-	$(BIN)/python -m pytest tests/laws/test_total.py --numprocesses auto --dist loadgroup \
+zoo: .venv/.test  ## edge inputs for every function, dtype and platform, that `test` leaves out
+	$(BIN)/python -m pytest tests/laws/test_total.py tests/laws/test_platforms.py --numprocesses auto --dist loadgroup \
 		--thorough -m thorough $(ARGS)
 
 thorough: .venv/.test  ## what `test` leaves out: every setting and every dtype of every law

@@ -3,6 +3,7 @@
 All cases run in one process, ours and each peer in turn, and are checked equal before they are
 timed: value and gradient of the mean together, and the value alone. Run with `make bench`;
 `--only NAME` picks cases, `--eager` leaves out `torch.compile`, which takes seconds to compile.
+All run on the GPU where JAX has one: there `--times 16` makes batches that are worth one.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from bench.timing import Times, times
 
 OURS = "jaxloss"
 OUTPUT = Path("output")
+DEVICE = "cuda" if jax.default_backend() == "gpu" else "cpu"
 
 Call = Callable[[], Any]
 
@@ -65,10 +67,10 @@ def jax_calls(
 def torch_calls(
     case: Case, function: Callable[..., Any], arrays: list[np.ndarray], compiled: bool
 ) -> dict[str, Call]:
-    first, *others = (torch.from_numpy(array) for array in arrays)
+    first, *others = (torch.from_numpy(array).to(DEVICE) for array in arrays)
     inputs = first.to(getattr(torch, case.dtype)), *others
     if not case.differentiated:
-        return {"forward": lambda: function(*inputs)}
+        return {"forward": finished(lambda: function(*inputs))}
 
     def mean(*inputs: Any) -> torch.Tensor:
         return function(*inputs).mean()
@@ -85,13 +87,28 @@ def torch_calls(
         loss.backward()
         return loss.detach(), [leaf.grad for leaf in leaves]
 
-    return {"forward": value, "step": step}
+    return {"forward": finished(value), "step": finished(step)}
 
 
-def calls(case: Case, eager: bool) -> dict[str, dict[str, Call]]:
+def finished(call: Call) -> Call:
+    """`call`, which returns once the device is done, as those of JAX here."""
+    if DEVICE == "cpu":
+        return call
+
+    def wait() -> Any:
+        result = call()
+        torch.cuda.synchronize()
+        return result
+
+    return wait
+
+
+def calls(case: Case, eager: bool, copies: int) -> dict[str, dict[str, Call]]:
     """What to time, by library."""
     torch.compiler.reset()  # or it gives up compiling after a few cases
     arrays = case.arrays(np.random.default_rng(0))
+    if case.batched:
+        arrays = [np.concatenate([array] * copies) for array in arrays]
     made = {OURS: jax_calls(case, case.ours, arrays)}
     for name, peer in case.jax_peers.items():
         made[name] = jax_calls(case, peer, arrays)
@@ -119,13 +136,13 @@ def check_equal(case: Case, made: Mapping[str, dict[str, Call]]) -> None:
 
 def plain(array: Any) -> np.ndarray:
     if isinstance(array, torch.Tensor):
-        array = array.detach()
+        array = array.detach().cpu()
         array = array.float().numpy() if array.is_floating_point() else array.numpy()
     return np.asarray(array).astype(np.float64)
 
 
-def measure(case: Case, rounds: int, eager: bool) -> Result:
-    made = calls(case, eager)
+def measure(case: Case, rounds: int, eager: bool, copies: int) -> Result:
+    made = calls(case, eager, copies)
     check_equal(case, made)
     step, forward = (
         times({name: parts[kind] for name, parts in made.items() if kind in parts}, rounds=rounds)
@@ -185,6 +202,7 @@ def summary(results: list[Result]) -> str:
 def record(results: list[Result]) -> dict[str, Any]:
     return {
         "versions": versions(),
+        "device": jax.devices()[0].device_kind,
         "threads": len(os.sched_getaffinity(0)),
         "cases": [
             {
@@ -209,19 +227,21 @@ def versions() -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--only", nargs="+", default=[""], help="cases whose name holds one")
+    parser.add_argument("--times", type=int, default=1, help="make batches so often as large")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--eager", action="store_true", help="leave out torch.compile")
     parser.add_argument("--json", type=Path, default=OUTPUT / "speed.json")
     parser.add_argument("--picture", type=Path, help="draw a bar chart of the ratios here")
     options = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_default_device(DEVICE)
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     print(f"\n{HEADER}")
     results = []
     for case in CASES:
-        if options.only.lower() in case.name.lower():
-            results.append(measure(case, options.rounds, options.eager))
+        if any(name.lower() in case.name.lower() for name in options.only):
+            results.append(measure(case, options.rounds, options.eager, options.times))
             print(row(results[-1]), flush=True)
     print(f"\n{summary(results)}")
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -85,5 +85,6 @@ CASES = [
         torch_peers={"torchvision": box_iou},
         differentiated=0,
         better_form=True,
+        batched=False,
     ),
 ]

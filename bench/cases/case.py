@@ -25,6 +25,7 @@ class Case:
       compiled: True if `torch.compile` is a peer of a loss, too.
       better_form: True where a form is known that beats the peers' by far; where memory or a
         sort is the limit of all it is False.
+      batched: True where each argument's first axis is one of examples, of which there may be more.
       dtype: what the first argument is cast to.
       tolerance: relative, of results that are checked to be equal.
     """
@@ -37,6 +38,7 @@ class Case:
     differentiated: int = 1
     compiled: bool = True
     better_form: bool = False
+    batched: bool = True
     dtype: str = "float32"
     tolerance: float = 1e-4
 

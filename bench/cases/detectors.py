@@ -193,6 +193,7 @@ CASES = [
         torch_peers={"torchvision": their_matches},
         differentiated=0,
         better_form=True,
+        batched=False,
     ),
     Case(
         "match_anchors (120,000 x 500)",
@@ -201,6 +202,7 @@ CASES = [
         torch_peers={"torchvision": their_many_matches},
         differentiated=0,
         better_form=True,
+        batched=False,
     ),
     Case(
         "non-maximum suppression, 8 x 8732 to 200",
@@ -209,6 +211,7 @@ CASES = [
         torch_peers={"torchvision": their_selection},
         differentiated=0,
         better_form=True,
+        batched=False,
     ),
     Case(
         "SSD loss with matching (32 x 8732 x 21)",
@@ -219,6 +222,7 @@ CASES = [
         differentiated=2,
         compiled=False,
         better_form=True,
+        batched=False,
     ),
     Case(
         "gradient of the demo's network and loss",
@@ -226,5 +230,6 @@ CASES = [
         demo_step(our_ssd),
         {"optax, plain form": demo_step(plain_ssd)},
         tolerance=1e-2,
+        batched=False,
     ),
 ]

@@ -59,7 +59,7 @@ def optax_weighted(x: jax.Array, y: jax.Array, **smoothing: float) -> jax.Array:
 
 
 def torch_weighted(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    weights = torch.from_numpy(class_weights())
+    weights = torch.as_tensor(class_weights(), device=x.device)
     return torch_cross_entropy(x, y, weight=weights, label_smoothing=0.1, ignore_index=IGNORED)
 
 

@@ -176,6 +176,7 @@ CASES = [
         our_supervised,
         {"jnp": jnp_supervised},
         {"torch": torch_supervised},
+        batched=False,
     ),
     Case(
         f"InfoNCE {BATCH}",
@@ -184,6 +185,7 @@ CASES = [
         {"optax": jnp_info_nce},
         {"torch": torch_info_nce},
         differentiated=2,
+        batched=False,
     ),
     Case(
         f"NT-Xent {BATCH}",
@@ -191,6 +193,7 @@ CASES = [
         jaxloss.ntxent,
         {"optax": optax.losses.ntxent},
         {"torch": torch_ntxent},
+        batched=False,
     ),
     Case(
         f"circle {BATCH}",
@@ -198,5 +201,6 @@ CASES = [
         lambda x, labels: jaxloss.circle_loss(x, labels, scale=80.0),
         {},
         {"torch": torch_circle},
+        batched=False,
     ),
 ]

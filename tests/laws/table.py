@@ -24,6 +24,7 @@ LAWS = {
     "strict": EVERY,
     "dtypes": EVERY,
     "export": EVERY,
+    "platforms": EVERY,
     "mesh": EVERY,
     "docstring": EVERY,
 }
