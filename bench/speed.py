@@ -235,7 +235,6 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="draw a bar chart of the ratios here")
     options = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    torch.set_default_device(DEVICE)
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     print(f"\n{HEADER}")
     results = []

@@ -75,7 +75,7 @@ def jnp_supervised(x: jax.Array, labels: jax.Array) -> jax.Array:
 
 def torch_supervised(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The authors' code."""
-    others = 1 - torch.eye(len(x))
+    others = 1 - torch.eye(len(x), device=x.device)
     positive = (labels[:, None] == labels[None]) * others
     logits = x @ x.T / TEMPERATURE
     logits = logits - logits.max(1, keepdim=True).values.detach()
@@ -94,14 +94,15 @@ def jnp_info_nce(queries: jax.Array, keys: jax.Array) -> jax.Array:
 
 def torch_info_nce(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
     logits = queries @ keys.T / TEMPERATURE
-    return functional.cross_entropy(logits, torch.arange(len(keys)), reduction="none")
+    labels = torch.arange(len(keys), device=keys.device)
+    return functional.cross_entropy(logits, labels, reduction="none")
 
 
 def torch_ntxent(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """optax's, each pair of a label against all examples of others."""
     x = functional.normalize(x)
     same = labels[:, None] == labels[None]
-    positive = same & ~torch.eye(len(x), dtype=torch.bool)
+    positive = same & ~torch.eye(len(x), dtype=torch.bool, device=x.device)
     logits = x @ x.T / 0.07
     negatives = torch.logsumexp(logits.masked_fill(same, -torch.inf), 1, keepdim=True)
     return functional.softplus(negatives - logits)[positive].mean()
@@ -110,7 +111,7 @@ def torch_ntxent(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def torch_circle(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     x = functional.normalize(x)
     same = labels[:, None] == labels[None]
-    positive = same & ~torch.eye(len(x), dtype=torch.bool)
+    positive = same & ~torch.eye(len(x), dtype=torch.bool, device=x.device)
     s, margin, scale = x @ x.T, 0.25, 80.0
     a_p, a_n = functional.relu(1 + margin - s.detach()), functional.relu(s.detach() + margin)
     near, far = -scale * a_p * (s - (1 - margin)), scale * a_n * (s - margin)

@@ -17,7 +17,7 @@ def logit_zoo() -> Arrays:
 
 
 def probability_zoo() -> Arrays:
-    values = [0.0, 1e-38, 1e-12, 1e-3, 0.5, 1 - 2.0**-24, 1.0]
+    values = [0.0, 1e-38, 2e-38, 1e-12, 1e-3, 0.5, 1 - 2.0**-24, 1.0]
     probabilities, labels = np.meshgrid(values, [0.0, 1.0, 0.3])
     return {"probabilities": probabilities.ravel(), "labels": labels.ravel()}
 

@@ -15,7 +15,7 @@ def hard(*shape: int, seed: int) -> np.ndarray:
 
 def region_zoo() -> Arrays:
     """Every pair of edges alone in an otherwise exact image, and uniform images."""
-    values = np.array([0.0, 1e-38, 1e-12, 1e-7, 0.3, 1 - 2.0**-24, 1.0])
+    values = np.array([0.0, 1e-38, 2e-38, 1e-12, 1e-7, 0.3, 1 - 2.0**-24, 1.0])
     p, y = (v.ravel() for v in np.meshgrid(values, values))
     exact = hard(1, H, W, C, seed=5)
     alone = np.broadcast_to(exact, (len(p), H, W, C)).copy()
