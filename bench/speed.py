@@ -28,8 +28,11 @@ from bench.timing import Times, times
 OURS = "jaxloss"
 OUTPUT = Path("output")
 DEVICE = "cuda" if jax.default_backend() == "gpu" else "cpu"
+# A GPU works on a step while the next ones are handed to it, as in training.
+STEPS = 20 if DEVICE == "cuda" else 1
 
 Call = Callable[[], Any]
+Calls = dict[str, Call]  # "step", value and gradient; "forward", the value alone
 
 
 class Result(NamedTuple):
@@ -44,33 +47,28 @@ class Result(NamedTuple):
         return self.step or self.forward
 
 
-def jax_calls(
-    case: Case, function: Callable[..., Any], arrays: list[np.ndarray]
-) -> dict[str, Call]:
+def jax_calls(case: Case, function: Callable[..., Any], arrays: list[np.ndarray]) -> Calls:
     first, *others = (jnp.asarray(array) for array in arrays)
     inputs = first.astype(case.dtype), *others
     if not case.differentiated:
         forward = jax.jit(function)
-        return {"forward": lambda: jax.block_until_ready(forward(*inputs))}
+        return {"forward": lambda: forward(*inputs)}
 
     def mean(*inputs: Any) -> jax.Array:
         return jnp.mean(function(*inputs))
 
     argnums = tuple(range(case.differentiated))
     value, step = jax.jit(mean), jax.jit(jax.value_and_grad(mean, argnums))
-    return {
-        "forward": lambda: jax.block_until_ready(value(*inputs)),
-        "step": lambda: jax.block_until_ready(step(*inputs)),
-    }
+    return {"forward": lambda: value(*inputs), "step": lambda: step(*inputs)}
 
 
 def torch_calls(
     case: Case, function: Callable[..., Any], arrays: list[np.ndarray], compiled: bool
-) -> dict[str, Call]:
+) -> Calls:
     first, *others = (torch.from_numpy(array).to(DEVICE) for array in arrays)
     inputs = first.to(getattr(torch, case.dtype)), *others
     if not case.differentiated:
-        return {"forward": finished(lambda: function(*inputs))}
+        return {"forward": lambda: function(*inputs)}
 
     def mean(*inputs: Any) -> torch.Tensor:
         return function(*inputs).mean()
@@ -87,23 +85,23 @@ def torch_calls(
         loss.backward()
         return loss.detach(), [leaf.grad for leaf in leaves]
 
-    return {"forward": finished(value), "step": finished(step)}
+    return {"forward": value, "step": step}
 
 
 def finished(call: Call) -> Call:
-    """`call`, which returns once the device is done, as those of JAX here."""
-    if DEVICE == "cpu":
-        return call
+    """STEPS of `call`, until the device has done them."""
 
-    def wait() -> Any:
-        result = call()
-        torch.cuda.synchronize()
-        return result
+    def steps() -> Any:
+        for _ in range(STEPS):
+            result = call()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        return jax.block_until_ready(result)
 
-    return wait
+    return steps
 
 
-def calls(case: Case, eager: bool, copies: int) -> dict[str, dict[str, Call]]:
+def calls(case: Case, eager: bool, copies: int) -> dict[str, Calls]:
     """What to time, by library."""
     torch.compiler.reset()  # or it gives up compiling after a few cases
     arrays = case.arrays(np.random.default_rng(0))
@@ -119,7 +117,7 @@ def calls(case: Case, eager: bool, copies: int) -> dict[str, dict[str, Call]]:
     return made
 
 
-def check_equal(case: Case, made: Mapping[str, dict[str, Call]]) -> None:
+def check_equal(case: Case, made: Mapping[str, Calls]) -> None:
     kind = "step" if case.differentiated else "forward"
     ours = [plain(leaf) for leaf in jax.tree.leaves(made[OURS][kind]())]
     for peer, of_peer in made.items():
@@ -144,13 +142,13 @@ def plain(array: Any) -> np.ndarray:
 def measure(case: Case, rounds: int, eager: bool, copies: int) -> Result:
     made = calls(case, eager, copies)
     check_equal(case, made)
-    step, forward = (
-        times({name: parts[kind] for name, parts in made.items() if kind in parts}, rounds=rounds)
-        if kind in made[OURS]
-        else {}
-        for kind in ("step", "forward")
-    )
+    step, forward = (timed(made, kind, rounds) for kind in ("step", "forward"))
     return Result(case, step, forward)
+
+
+def timed(made: Mapping[str, Calls], kind: str, rounds: int) -> dict[str, Times]:
+    chosen = {name: finished(calls[kind]) for name, calls in made.items() if kind in calls}
+    return times(chosen, rounds=rounds, steps=STEPS) if OURS in chosen else {}
 
 
 def fastest(taken: Mapping[str, Times]) -> tuple[str, Times]:

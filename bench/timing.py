@@ -18,9 +18,13 @@ class Times(NamedTuple):
 
 
 def times(
-    calls: Mapping[str, Callable[[], object]], *, rounds: int = 21, warm_up: int = 2
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 21,
+    warm_up: int = 2,
+    steps: int = 1,
 ) -> dict[str, Times]:
-    """How long each call takes; one round calls each of them once.
+    """How long each of the `steps` of a call takes; one round calls each of them once.
 
     There are fewer rounds where they are slow, so that all together last a few seconds.
     """
@@ -35,7 +39,7 @@ def times(
         for name, call in calls.items():
             start = time.perf_counter()
             call()
-            taken[name].append(1e3 * (time.perf_counter() - start))
+            taken[name].append(1e3 * (time.perf_counter() - start) / steps)
     return {name: _quartiles(values) for name, values in taken.items()}
 
 
