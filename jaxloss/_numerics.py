@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from jaxloss._tracing import traced_once
+
 # (1 - exp(-x)) / x as a polynomial of x on [-1/2, 1/2], its series: 1e-8.
 SATURATION = (1.0, -1 / 2, 1 / 6, -1 / 24, 1 / 120, -1 / 720, 1 / 5040, -1 / 40320)
 
@@ -45,11 +47,13 @@ def select(condition: Array, x: Array | float, y: Array | float) -> Array:
     return jnp.where(condition, x, y)
 
 
+@traced_once
 def relu(x: Array) -> Array:
     """max(x, 0) with derivative 0 at 0; NaN stays NaN."""
     return select(x <= 0, 0.0, x)
 
 
+@traced_once
 def absolute(x: Array) -> Array:
     """|x| with derivative 0 at 0, where `jnp.abs` has 1."""
     return x * lax.stop_gradient(jnp.sign(x))
@@ -70,11 +74,15 @@ def _larger_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> 
     return larger(x, y), select(x > y, dx, select(x < y, dy, 0.5 * (dx + dy)))
 
 
+larger = traced_once(larger)
+
+
 def smaller(x: Array, y: Array) -> Array:
     """min(x, y) with the mean of both derivatives where they are equal."""
     return -larger(-x, -y)
 
 
+@traced_once
 def inverse_power_of_two(x: Array) -> Array:
     """2**-floor(log2 |x|), a constant under differentiation; 0 where x is 0 or subnormal.
 
@@ -142,6 +150,9 @@ def _reciprocal_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Arra
     return value, -value * (value * tangents[0])
 
 
+reciprocal = traced_once(reciprocal)
+
+
 @jax.custom_jvp
 def stored_reciprocal(x: Array) -> Array:
     """`reciprocal` by a division, which is kept in memory with what it is made of.
@@ -174,6 +185,7 @@ def _quotient_jvp(
     return value, (tangents[0] - value * tangents[1]) / primals[1]
 
 
+@traced_once
 def scaled_ratio(numerator: Array, denominator: Array) -> Array:
     """`ratio` by a reciprocal: a last digit less, and one division for it and its derivatives."""
     scale = inverse_power_of_two(denominator)
@@ -181,6 +193,7 @@ def scaled_ratio(numerator: Array, denominator: Array) -> Array:
     return (numerator * scale) * reciprocal(scaled)
 
 
+@traced_once
 def ratio(numerator: Array, denominator: Array) -> Array:
     """numerator / denominator, and 0 with derivative 0 where the denominator is 0."""
     scale = inverse_power_of_two(denominator)
@@ -225,6 +238,9 @@ def saturating(x: Array) -> Array:
 def _saturating_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (change,) = primals, tangents
     return saturating(x), jnp.exp(-x) * change
+
+
+saturating = traced_once(saturating)
 
 
 def logarithm(x: Array, unit: Array | float = 1.0) -> Array:
