@@ -1,11 +1,12 @@
-"""The exponential function of what is not positive, for CPUs that would take long over it."""
+"""The exponential function of what is not positive, by arithmetic."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jaxloss._numerics import horner
+from jaxloss._numerics import horner, select
+from jaxloss._tracing import traced_once
 
 LOWEST = np.float32(-87.33)  # of a result that is a normal number
 LOG2_OF_E = np.float32(np.log2(np.e))
@@ -25,6 +26,9 @@ EXPONENTIAL = (
 )
 ROUNDER = np.float32(1.5 * 2**23)  # added, it leaves a whole number in the last bits
 BIAS = 127
+
+# (1 - exp(-x)) / x as a polynomial of x on [-1/2, 1/2], its series: 1e-8.
+SATURATION = (1.0, -1 / 2, 1 / 6, -1 / 24, 1 / 120, -1 / 720, 1 / 5040, -1 / 40320)
 
 
 @jax.custom_jvp
@@ -60,3 +64,25 @@ def _vectorised(x: Array) -> Array:
     f = (x - whole * LN2[0]) - whole * LN2[1]
     power = lax.bitcast_convert_type((n + BIAS) << 23, jnp.float32)
     return jnp.where(low, jnp.zeros((), x.dtype), horner(f, EXPONENTIAL) * power)
+
+
+@jax.custom_jvp
+def saturating(x: Array) -> Array:
+    """1 - exp(-x) of x >= 0, whose derivative exp(-x) keeps its digits, too.
+
+    In float32 it is right to 2 ulp, by the exponential that the derivative is. Arithmetic is fused
+    with what is before and after it, where exp would have a kernel of its own.
+    """
+    if x.dtype == jnp.float64:
+        return -jnp.expm1(-x)
+    near = x * horner(x, SATURATION)
+    return select(x < 0.5, near, 1 - _vectorised(-x))
+
+
+@saturating.defjvp
+def _saturating_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (change,) = primals, tangents
+    return saturating(x), _vectorised(-x) * change
+
+
+saturating = traced_once(saturating)

@@ -13,9 +13,6 @@ from jax import Array, lax
 
 from jaxloss._tracing import traced_once
 
-# (1 - exp(-x)) / x as a polynomial of x on [-1/2, 1/2], its series: 1e-8.
-SATURATION = (1.0, -1 / 2, 1 / 6, -1 / 24, 1 / 120, -1 / 720, 1 / 5040, -1 / 40320)
-
 # arctan(t) / t as a polynomial of t^2 on [0, 1], minimax in relative error: 1.5e-8.
 ARCTANGENT = (
     1.0,
@@ -31,6 +28,9 @@ ARCTANGENT = (
 
 # Less the bits of a positive number of float32, they are about those of its reciprocal.
 GUESS = np.int32(0x7EF311C7)
+
+# Less half the bits of a positive number of float32, they are about those of 1 / sqrt of it.
+ROOT_GUESS = np.int32(0x5F375A86)
 
 
 def select(condition: Array, x: Array | float, y: Array | float) -> Array:
@@ -154,6 +154,36 @@ reciprocal = traced_once(reciprocal)
 
 
 @jax.custom_jvp
+def root(x: Array) -> Array:
+    """The square root of a positive x, by arithmetic that is fused, as in `reciprocal`."""
+    if x.dtype == jnp.float64:
+        return jnp.sqrt(x)
+    inverse = _inverse_root(x)
+    value = x * inverse
+    head = _half(value)
+    return value + (0.5 * inverse) * ((x - head * head) - (value - head) * (value + head))
+
+
+def _inverse_root(x: Array) -> Array:
+    """1 / sqrt(x) of a positive x of float32, right to a few units in the last place."""
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    value = lax.bitcast_convert_type(ROOT_GUESS - (bits >> 1), jnp.float32)
+    for _ in range(2):
+        error = 1 - (x * value) * value
+        value = value + value * (error * (0.5 + 0.375 * error))
+    return value
+
+
+@root.defjvp
+def _root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = root(*primals)
+    return value, 0.5 * reciprocal(value) * tangents[0]
+
+
+root = traced_once(root)
+
+
+@jax.custom_jvp
 def stored_reciprocal(x: Array) -> Array:
     """`reciprocal` by a division, which is kept in memory with what it is made of.
 
@@ -219,28 +249,7 @@ def _scaled_norm(*lengths: Array) -> tuple[Array, Array]:
     """A power of two, and the norm of lengths times it, of order 1, and 1 where all are 0."""
     scale = inverse_power_of_two(functools.reduce(jnp.maximum, map(jnp.abs, lengths)))
     squares = sum(jnp.square(length * scale) for length in lengths)
-    return scale, jnp.sqrt(select(scale == 0, 1.0, squares))
-
-
-@jax.custom_jvp
-def saturating(x: Array) -> Array:
-    """1 - exp(-x), whose derivative exp(-x) keeps its digits, too.
-
-    In float32 it is right to 2 ulp, by the exponential that the derivative is.
-    """
-    if x.dtype == jnp.float64:
-        return -jnp.expm1(-x)
-    near = x * horner(x, SATURATION)
-    return select(jnp.abs(x) < 0.5, near, 1 - jnp.exp(-x))
-
-
-@saturating.defjvp
-def _saturating_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    (x,), (change,) = primals, tangents
-    return saturating(x), jnp.exp(-x) * change
-
-
-saturating = traced_once(saturating)
+    return scale, root(select(scale == 0, 1.0, squares))
 
 
 def logarithm(x: Array, unit: Array | float = 1.0) -> Array:

@@ -5,12 +5,12 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
+from jaxloss._exponential import saturating
 from jaxloss._numerics import (
     absolute,
     inverse_power_of_two,
     norm,
     reciprocal,
-    saturating,
     scaled_ratio,
     select,
 )

@@ -9,13 +9,13 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
+from jaxloss._exponential import saturating
 from jaxloss._numerics import (
     absolute,
     angle,
     inverse_power_of_two,
     logarithm,
     reciprocal,
-    saturating,
     scaled_ratio,
     select,
 )
