@@ -154,18 +154,10 @@ reciprocal = traced_once(reciprocal)
 
 
 @jax.custom_jvp
-def root(x: Array) -> Array:
-    """The square root of a positive x, by arithmetic that is fused, as in `reciprocal`."""
+def inverse_root(x: Array) -> Array:
+    """1 / sqrt(x) of a positive x, by arithmetic that is fused, as in `reciprocal`; to 3 ulp."""
     if x.dtype == jnp.float64:
-        return jnp.sqrt(x)
-    inverse = _inverse_root(x)
-    value = x * inverse
-    head = _half(value)
-    return value + (0.5 * inverse) * ((x - head * head) - (value - head) * (value + head))
-
-
-def _inverse_root(x: Array) -> Array:
-    """1 / sqrt(x) of a positive x of float32, right to a few units in the last place."""
+        return lax.rsqrt(x)
     bits = lax.bitcast_convert_type(x, jnp.int32)
     value = lax.bitcast_convert_type(ROOT_GUESS - (bits >> 1), jnp.float32)
     for _ in range(2):
@@ -174,13 +166,26 @@ def _inverse_root(x: Array) -> Array:
     return value
 
 
+@inverse_root.defjvp
+def _inverse_root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = inverse_root(*primals)
+    return value, -0.5 * value * (value * value) * tangents[0]
+
+
+@jax.custom_jvp
+def root(x: Array) -> Array:
+    """sqrt(x) of a positive x, to the last digit by its inverse."""
+    if x.dtype == jnp.float64:
+        return jnp.sqrt(x)
+    inverse = inverse_root(x)
+    value = x * inverse
+    head = _half(value)
+    return value + (0.5 * inverse) * ((x - head * head) - (value - head) * (value + head))
+
+
 @root.defjvp
 def _root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    value = root(*primals)
-    return value, 0.5 * reciprocal(value) * tangents[0]
-
-
-root = traced_once(root)
+    return root(*primals), 0.5 * inverse_root(*primals) * tangents[0]
 
 
 @jax.custom_jvp
@@ -234,22 +239,26 @@ def ratio(numerator: Array, denominator: Array) -> Array:
 @jax.custom_jvp
 def norm(*lengths: Array) -> Array:
     """Euclidean norm of lengths of any size, with derivatives 0 where all are 0."""
-    scale, root = _scaled_norm(*lengths)
-    return root * inverse_power_of_two(scale)
+    scale, squares = _scaled_squares(*lengths)
+    return root(squares) * inverse_power_of_two(scale)
 
 
 @norm.defjvp
 def _norm_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
-    scale, root = _scaled_norm(*primals)
-    slopes = (x * scale * reciprocal(root) * dx for x, dx in zip(primals, tangents, strict=True))
+    scale, squares = _scaled_squares(*primals)
+    inverse = scale * inverse_root(squares)
+    slopes = (x * inverse * dx for x, dx in zip(primals, tangents, strict=True))
     return norm(*primals), functools.reduce(jnp.add, slopes)
 
 
-def _scaled_norm(*lengths: Array) -> tuple[Array, Array]:
-    """A power of two, and the norm of lengths times it, of order 1, and 1 where all are 0."""
+def _scaled_squares(*lengths: Array) -> tuple[Array, Array]:
+    """A power of two, and the squares of lengths times it, of order 1, and 1 where all are 0."""
     scale = inverse_power_of_two(functools.reduce(jnp.maximum, map(jnp.abs, lengths)))
     squares = sum(jnp.square(length * scale) for length in lengths)
-    return scale, root(select(scale == 0, 1.0, squares))
+    return scale, select(scale == 0, 1.0, squares)
+
+
+norm = traced_once(norm)
 
 
 def logarithm(x: Array, unit: Array | float = 1.0) -> Array:
