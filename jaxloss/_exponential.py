@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jaxloss._numerics import horner, select
+from jaxloss._numerics import horner
 from jaxloss._tracing import traced_once
 
 LOWEST = np.float32(-88)  # its n is -127, and 2**n by its bits 0

@@ -84,7 +84,7 @@ def cosine_and_sine(turn: Array) -> tuple[Array, Array]:
     """
 
     def once(turn: Array) -> tuple[Array, Array]:
-        one = select(turn == turn, 1.0, turn)  # noqa: PLR0124  NaN is not
+        one = select(turn == turn, 1.0, turn)
         return jnp.cos(turn) / one, jnp.sin(turn) / one
 
     result: tuple[Array, Array] = lax.platform_dependent(
