@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,12 +13,32 @@ from jax.custom_derivatives import SymbolicZero
 
 from jaxloss._platform import tracing_for_tpu, undivided
 
+Places = tuple[int, ...]
+
 
 def weighted(slopes: tuple[Array, ...], tangents: tuple[Array, ...]) -> Array:
     """The sum of slopes times tangents, over the tangents that are not known to be 0."""
     pairs = zip(slopes, tangents, strict=True)
     terms = [slope * tangent for slope, tangent in pairs if not isinstance(tangent, SymbolicZero)]
     return functools.reduce(operator.add, terms)
+
+
+def pullback(
+    function: Callable[..., Any], varied: Places, inputs: Sequence[Any]
+) -> tuple[Any, Callable[..., Any]]:
+    """`jax.vjp` of the inputs at the places `varied` alone."""
+
+    def of_varied(*values: Any) -> Any:
+        changed = dict(zip(varied, values, strict=True))
+        return function(*(changed.get(place, x) for place, x in enumerate(inputs)))
+
+    result: tuple[Any, Callable[..., Any]] = jax.vjp(of_varied, *(inputs[i] for i in varied))
+    return result
+
+
+def varied_places(tangents: Sequence[Any]) -> Places:
+    """Those of the tangents that are not known to be 0."""
+    return tuple(i for i, x in enumerate(tangents) if not isinstance(x, SymbolicZero))
 
 
 def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[..., Array]:
@@ -37,29 +57,33 @@ def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[.
     def function(*inputs: Array) -> Array:
         return settled(loss(*inputs))
 
-    def value_and_slopes(
-        again: Callable[[Array], Array], *inputs: Array
-    ) -> tuple[Array, tuple[Array, ...]]:
-        value, pull = jax.vjp(loss, *map(again, inputs[:expensive]), *inputs[expensive:])
-        return settled(loss(*inputs)), pull(jnp.ones_like(value))
+    def value_and_slopes(varied: Places, *inputs: Array) -> tuple[Array, tuple[Array, ...]]:
+        value, pull = pullback(loss, varied, inputs)
+        return settled(value), pull(jnp.ones_like(value))
 
-    def of_tpu(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
+    def of_tpu(varied: Places, *inputs: Array) -> tuple[Array, tuple[Array, ...]]:
         with tracing_for_tpu():
-            return value_and_slopes(lambda x: x, *inputs)
+            return value_and_slopes(varied, *inputs)
 
-    def in_line(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
+    def in_line(varied: Places, *inputs: Array) -> tuple[Array, tuple[Array, ...]]:
         shape = inputs[0].shape
-        value, slopes = value_and_slopes(lambda x: x, *_in_line(*inputs))
+        value, slopes = value_and_slopes(varied, *_in_line(*inputs))
         return value.reshape(shape), tuple(slope.reshape(shape) for slope in slopes)
 
+    def apart(varied: Places, *inputs: Array) -> tuple[Array, tuple[Array, ...]]:
+        again = map(_unmerged, inputs[:expensive])
+        _, slopes = value_and_slopes(varied, *again, *inputs[expensive:])
+        return settled(loss(*inputs)), slopes
+
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+        varied = varied_places(tangents)
         value, slopes = lax.platform_dependent(
             *jnp.broadcast_arrays(*primals),
-            tpu=of_tpu,
-            cpu=in_line,
-            default=functools.partial(value_and_slopes, _unmerged),
+            tpu=functools.partial(of_tpu, varied),
+            cpu=functools.partial(in_line, varied),
+            default=functools.partial(apart, varied),
         )
-        return value, weighted(slopes, tangents)
+        return value, weighted(slopes, tuple(tangents[place] for place in varied))
 
     function.defjvp(jvp, symbolic_zeros=True)
     return function

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-# (1 - exp(-x)) / x as a polynomial of x on [-1/2, 1/2], its series: 1e-8.
-SATURATION = (1.0, -1 / 2, 1 / 6, -1 / 24, 1 / 120, -1 / 720, 1 / 5040, -1 / 40320)
+from jaxloss._tracing import traced_once
 
 # arctan(t) / t as a polynomial of t^2 on [0, 1], minimax in relative error: 1.5e-8.
 ARCTANGENT = (
@@ -30,6 +29,9 @@ ARCTANGENT = (
 # Less the bits of a positive number of float32, they are about those of its reciprocal.
 GUESS = np.int32(0x7EF311C7)
 
+# Less half the bits of a positive number of float32, they are about those of 1 / sqrt of it.
+ROOT_GUESS = np.int32(0x5F375A86)
+
 
 def select(condition: Array, x: Array | float, y: Array | float) -> Array:
     """`jnp.where` of two arrays, or of one and a number.
@@ -45,11 +47,13 @@ def select(condition: Array, x: Array | float, y: Array | float) -> Array:
     return jnp.where(condition, x, y)
 
 
+@traced_once
 def relu(x: Array) -> Array:
     """max(x, 0) with derivative 0 at 0; NaN stays NaN."""
     return select(x <= 0, 0.0, x)
 
 
+@traced_once
 def absolute(x: Array) -> Array:
     """|x| with derivative 0 at 0, where `jnp.abs` has 1."""
     return x * lax.stop_gradient(jnp.sign(x))
@@ -70,11 +74,15 @@ def _larger_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> 
     return larger(x, y), select(x > y, dx, select(x < y, dy, 0.5 * (dx + dy)))
 
 
+larger = traced_once(larger)
+
+
 def smaller(x: Array, y: Array) -> Array:
     """min(x, y) with the mean of both derivatives where they are equal."""
     return -larger(-x, -y)
 
 
+@traced_once
 def inverse_power_of_two(x: Array) -> Array:
     """2**-floor(log2 |x|), a constant under differentiation; 0 where x is 0 or subnormal.
 
@@ -142,6 +150,44 @@ def _reciprocal_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Arra
     return value, -value * (value * tangents[0])
 
 
+reciprocal = traced_once(reciprocal)
+
+
+@jax.custom_jvp
+def inverse_root(x: Array) -> Array:
+    """1 / sqrt(x) of a positive x, by arithmetic that is fused, as in `reciprocal`; to 3 ulp."""
+    if x.dtype == jnp.float64:
+        return lax.rsqrt(x)
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    value = lax.bitcast_convert_type(ROOT_GUESS - (bits >> 1), jnp.float32)
+    for _ in range(2):
+        error = 1 - (x * value) * value
+        value = value + value * (error * (0.5 + 0.375 * error))
+    return value
+
+
+@inverse_root.defjvp
+def _inverse_root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = inverse_root(*primals)
+    return value, -0.5 * value * (value * value) * tangents[0]
+
+
+@jax.custom_jvp
+def root(x: Array) -> Array:
+    """sqrt(x) of a positive x, to the last digit by its inverse."""
+    if x.dtype == jnp.float64:
+        return jnp.sqrt(x)
+    inverse = inverse_root(x)
+    value = x * inverse
+    head = _half(value)
+    return value + (0.5 * inverse) * ((x - head * head) - (value - head) * (value + head))
+
+
+@root.defjvp
+def _root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return root(*primals), 0.5 * inverse_root(*primals) * tangents[0]
+
+
 @jax.custom_jvp
 def stored_reciprocal(x: Array) -> Array:
     """`reciprocal` by a division, which is kept in memory with what it is made of.
@@ -174,6 +220,7 @@ def _quotient_jvp(
     return value, (tangents[0] - value * tangents[1]) / primals[1]
 
 
+@traced_once
 def scaled_ratio(numerator: Array, denominator: Array) -> Array:
     """`ratio` by a reciprocal: a last digit less, and one division for it and its derivatives."""
     scale = inverse_power_of_two(denominator)
@@ -181,6 +228,7 @@ def scaled_ratio(numerator: Array, denominator: Array) -> Array:
     return (numerator * scale) * reciprocal(scaled)
 
 
+@traced_once
 def ratio(numerator: Array, denominator: Array) -> Array:
     """numerator / denominator, and 0 with derivative 0 where the denominator is 0."""
     scale = inverse_power_of_two(denominator)
@@ -191,40 +239,26 @@ def ratio(numerator: Array, denominator: Array) -> Array:
 @jax.custom_jvp
 def norm(*lengths: Array) -> Array:
     """Euclidean norm of lengths of any size, with derivatives 0 where all are 0."""
-    scale, root = _scaled_norm(*lengths)
-    return root * inverse_power_of_two(scale)
+    scale, squares = _scaled_squares(*lengths)
+    return root(squares) * inverse_power_of_two(scale)
 
 
 @norm.defjvp
 def _norm_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
-    scale, root = _scaled_norm(*primals)
-    slopes = (x * scale * reciprocal(root) * dx for x, dx in zip(primals, tangents, strict=True))
+    scale, squares = _scaled_squares(*primals)
+    inverse = scale * inverse_root(squares)
+    slopes = (x * inverse * dx for x, dx in zip(primals, tangents, strict=True))
     return norm(*primals), functools.reduce(jnp.add, slopes)
 
 
-def _scaled_norm(*lengths: Array) -> tuple[Array, Array]:
-    """A power of two, and the norm of lengths times it, of order 1, and 1 where all are 0."""
+def _scaled_squares(*lengths: Array) -> tuple[Array, Array]:
+    """A power of two, and the squares of lengths times it, of order 1, and 1 where all are 0."""
     scale = inverse_power_of_two(functools.reduce(jnp.maximum, map(jnp.abs, lengths)))
     squares = sum(jnp.square(length * scale) for length in lengths)
-    return scale, jnp.sqrt(select(scale == 0, 1.0, squares))
+    return scale, select(scale == 0, 1.0, squares)
 
 
-@jax.custom_jvp
-def saturating(x: Array) -> Array:
-    """1 - exp(-x), whose derivative exp(-x) keeps its digits, too.
-
-    In float32 it is right to 2 ulp, by the exponential that the derivative is.
-    """
-    if x.dtype == jnp.float64:
-        return -jnp.expm1(-x)
-    near = x * horner(x, SATURATION)
-    return select(jnp.abs(x) < 0.5, near, 1 - jnp.exp(-x))
-
-
-@saturating.defjvp
-def _saturating_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    (x,), (change,) = primals, tangents
-    return saturating(x), jnp.exp(-x) * change
+norm = traced_once(norm)
 
 
 def logarithm(x: Array, unit: Array | float = 1.0) -> Array:

@@ -8,11 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide
-from jaxloss._derivatives import settled
+from jaxloss._derivatives import pullback, settled, varied_places
 
 Columns = tuple[Array, ...]
 Summands = Array | tuple[Array, ...]
@@ -57,32 +56,39 @@ def of_boxes(
 
     @jax.custom_jvp
     def function(predictions: Array, targets: Array, *parameters: Array) -> Array:
+        value: Array = of_value(predictions, targets, *parameters)
+        return value
+
+    @jax.jit
+    def of_value(predictions: Array, targets: Array, *parameters: Array) -> Array:
         return settled(_sum(forward(columns_of(predictions), columns_of(targets), *parameters)))
 
-    def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    @partial(jax.jit, static_argnums=0)
+    def value_and_slopes(varied: tuple[int, ...], *primals: Array) -> tuple[Array, list[Array]]:
         shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
         inputs: list[Any] = [
             columns_of(jnp.broadcast_to(boxes, (*shape, boxes.shape[-1]))) for boxes in primals[:2]
         ]
         inputs += [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
-        varied = [place for place, x in enumerate(tangents) if not isinstance(x, SymbolicZero)]
 
-        def of_varied(*values: Any) -> Summands:
-            changed = dict(zip(varied, values, strict=True))
-            return of_columns(*(changed.get(place, x) for place, x in enumerate(inputs)))
-
-        summands, pull = jax.vjp(of_varied, *(inputs[place] for place in varied))
+        summands, pull = pullback(of_columns, varied, inputs)
         slopes = jax.tree.map(lambda *x: _sum(x), *(pull(unit) for unit in _units(summands)))
-        products = [
-            jnp.sum(from_columns(slope) * tangents[place], -1)
-            if place < 2
-            else slope * tangents[place]
+        return settled(_sum(summands)), [
+            from_columns(slope) if place < 2 else slope
             for place, slope in zip(varied, slopes, strict=True)
         ]
-        return settled(_sum(summands)), _sum(tuple(products))
+
+    def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+        varied = varied_places(tangents)
+        value, slopes = value_and_slopes(varied, *primals)
+        products = [
+            jnp.sum(slope * tangents[place], -1) if place < 2 else slope * tangents[place]
+            for place, slope in zip(varied, slopes, strict=True)
+        ]
+        return value, _sum(tuple(products))
 
     function.defjvp(jvp, symbolic_zeros=True)
-    return jax.jit(function)
+    return function
 
 
 def _sum(summands: Summands) -> Array:

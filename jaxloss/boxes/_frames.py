@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxloss._numerics import difference, inverse_power_of_two, ratio
+from jaxloss._numerics import difference, inverse_power_of_two, ratio, select
 from jaxloss.boxes._columns import Columns
 
 
@@ -32,8 +32,9 @@ class Pair(NamedTuple):
 def pair_of(first: Columns, second: Columns) -> Pair:
     """The pair from the columns cx, cy, w, h, radians of both."""
     (x, y, w, h, turn), (X, Y, W, H, target_turn) = first, second
-    across, up = rotated(x - X, y - Y, jnp.cos(target_turn), -jnp.sin(target_turn))
-    return Pair(across, up, w, h, W, H, *_cosine_and_sine(turn, target_turn))
+    cosine, sine = cosine_and_sine(target_turn)
+    across, up = rotated(x - X, y - Y, cosine, -sine)
+    return Pair(across, up, w, h, W, H, *_between(turn, target_turn))
 
 
 def named_by_angle(pair: Pair) -> Pair:
@@ -67,11 +68,38 @@ def _exchanged(pair: Pair, where: Array) -> Pair:
     )
 
 
-def _cosine_and_sine(turn: Array, target_turn: Array) -> tuple[Array, Array]:
-    """Of the difference, without its rounding: slivers see it."""
+def _between(turn: Array, target_turn: Array) -> tuple[Array, Array]:
+    """Cosine and sine of the difference, without its rounding: slivers see it."""
     between, lost = turn - target_turn, lax.stop_gradient(difference(turn, target_turn)[1])
-    cosine, sine = jnp.cos(between), jnp.sin(between)
+    cosine, sine = cosine_and_sine(between)
     return cosine - lost * sine, sine + lost * cosine
+
+
+@jax.custom_jvp
+def cosine_and_sine(turn: Array) -> tuple[Array, Array]:
+    """Of an angle.
+
+    XLA for CPUs takes both for cheap, and would compute them again in each of dozens of kernels;
+    a division it does not repeat.
+    """
+
+    def once(turn: Array) -> tuple[Array, Array]:
+        one = select(turn == turn, 1.0, turn)
+        return jnp.cos(turn) / one, jnp.sin(turn) / one
+
+    result: tuple[Array, Array] = lax.platform_dependent(
+        turn, cpu=once, default=lambda turn: (jnp.cos(turn), jnp.sin(turn))
+    )
+    return result
+
+
+@cosine_and_sine.defjvp
+def _cosine_and_sine_jvp(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    (turn,), (change,) = primals, tangents
+    cosine, sine = cosine_and_sine(turn)
+    return (cosine, sine), (-sine * change, cosine * change)
 
 
 def rotated(x: Array, y: Array, cosine: Array, sine: Array) -> tuple[Array, Array]:

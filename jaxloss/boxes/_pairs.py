@@ -24,6 +24,7 @@ from jaxloss._numerics import (
     smaller,
     stored_reciprocal,
 )
+from jaxloss._tracing import traced_once
 from jaxloss.boxes._columns import Columns, Summands, boxes_of, of_boxes
 
 Inverse = Callable[[Array], Array]
@@ -83,6 +84,9 @@ def _axis_of_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tup
     )
 
 
+axis_of = traced_once(axis_of)
+
+
 def _ordered(a: Array, b: Array) -> tuple[Array, Array]:
     """The larger and the smaller of both, but the second of them if one is NaN: CPUs have that.
 
@@ -100,6 +104,7 @@ def _weight(a: Array, b: Array) -> Array:
     return select(a > b, 1.0, select(a < b, 0.0, jnp.full_like(a, 0.5)))
 
 
+@traced_once
 def relative(axis: Axis, unit: Array) -> Axis:
     """`axis` times a power of two, with inverted sides 0.
 
@@ -248,6 +253,7 @@ def _inner(axis: Axis, ratio: Array) -> Axis:
     return Axis(w, W, shared, axis.enclosing, low, high)
 
 
+@traced_once
 def _enclosed(x: Axis, y: Axis) -> tuple[Axis, Axis]:
     """Both axes relative to their enclosing sides, which are in [1, 2)."""
     return (
@@ -284,6 +290,7 @@ class Areas(NamedTuple):
     corners: Array
 
 
+@traced_once
 def _areas(x: Axis, y: Axis) -> Areas:
     X, Y = lax.stop_gradient((x, y))
     (across, target_across), (up, target_up) = _overhangs(X), _overhangs(Y)
@@ -296,6 +303,7 @@ def _areas(x: Axis, y: Axis) -> Areas:
     )
 
 
+@traced_once
 def _overhangs(axis: Axis) -> tuple[Array, Array]:
     """How far overlapping boxes stick out of each other: the prediction, and the target."""
     return relu(-axis.low) + relu(axis.high), relu(axis.low) + relu(-axis.high)

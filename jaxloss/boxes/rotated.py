@@ -20,6 +20,7 @@ from jaxloss._numerics import (
     relu,
     smaller,
 )
+from jaxloss._tracing import traced_once
 from jaxloss.boxes._columns import ROTATED, Columns, boxes_of, of_boxes
 from jaxloss.boxes._frames import Pair, length, named_by_angle, pair_of, rotated
 
@@ -182,6 +183,7 @@ def _shared(figure: Figure) -> Array:
     )
 
 
+@traced_once
 def _edge(middle: Vector, half: Vector, right: Array, top: Array) -> Array:
     """The integral of x dy along an edge from `middle - half` to `middle + half`."""
     (x, y), (across, up) = middle, half
@@ -193,6 +195,7 @@ def _edge(middle: Vector, half: Vector, right: Array, top: Array) -> Array:
     return (high - low) * _mean(start, end, right)
 
 
+@traced_once
 def _mean(start: Array, end: Array, limit: Array) -> Array:
     """Mean over x from `start` to `end` of x cut off at `limit` on both sides."""
     high, low = larger(start, end), smaller(start, end)
@@ -204,6 +207,7 @@ def _mean(start: Array, end: Array, limit: Array) -> Array:
     return 0.5 * ((upper + lower) + (upper - lower) * ratio(over - under, run))
 
 
+@traced_once
 def _cut(x: Array, limit: Array) -> Array:
     return smaller(larger(x, -limit), limit)
 
@@ -239,6 +243,7 @@ def _corner(figure: Figure, across: int, up: int) -> Corner:
     return Corner(across * (right + beside), *horizontal[::across], *vertical[::up])
 
 
+@traced_once
 def _edge_outside(start: Corner, end: Corner, rise: Array) -> Array:
     """The part of an edge in the integral; places along it are numbers from 0 to 1."""
     above, below = _positive_part(start.top, end.top), _positive_part(start.bottom, end.bottom)
@@ -260,12 +265,14 @@ def _at(place: Array, start: Array, end: Array) -> Array:
     return (1 - place) * start + place * end
 
 
+@traced_once
 def _positive_part(start: Array, end: Array) -> tuple[Array, Array]:
     """The places from which to which a linear function is positive, if it is anywhere."""
     first = jnp.where(start < 0, ratio(-start, end - start), jnp.zeros_like(start))
     return first, jnp.where(end < 0, ratio(start, start - end), jnp.ones_like(start))
 
 
+@traced_once
 def _mean_positive(first: Array, last: Array) -> Array:
     """Mean of max(f, 0) over a linear f."""
     a, b = relu(first), relu(last)

@@ -5,7 +5,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
-from jaxloss._numerics import ratio, saturating
+from jaxloss._exponential import saturating
+from jaxloss._numerics import ratio
 from jaxloss.boxes._columns import boxes_of
 from jaxloss.boxes._pairs import Axis, like, term, unshared_fraction
 from jaxloss.boxes.terms.distances import (

@@ -5,15 +5,16 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
+from jaxloss._exponential import saturating
 from jaxloss._numerics import (
     absolute,
     inverse_power_of_two,
     norm,
     reciprocal,
-    saturating,
     scaled_ratio,
     select,
 )
+from jaxloss._tracing import traced_once
 from jaxloss.boxes._pairs import Axis, like, pair_of, term
 from jaxloss.boxes._pairs import empty_fraction as _empty_fraction
 from jaxloss.boxes.terms.shapes import weights_of_target
@@ -356,6 +357,7 @@ def angular_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
     return angular_distance_term(*pair_of(Arguments("angular_distance"), predictions, targets))
 
 
+@traced_once
 def _edges(axis: Axis) -> Array:
     """(|d1| + |d2|) / W, at most four times the limit, where nothing is divided by a small W."""
     moved, side = absolute(axis.low) + absolute(axis.high), absolute(axis.target)

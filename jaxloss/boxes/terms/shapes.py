@@ -9,16 +9,17 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
+from jaxloss._exponential import saturating
 from jaxloss._numerics import (
     absolute,
     angle,
     inverse_power_of_two,
     logarithm,
     reciprocal,
-    saturating,
     scaled_ratio,
     select,
 )
+from jaxloss._tracing import traced_once
 from jaxloss.boxes._pairs import Axis, like, pair_of, term, unshared_fraction
 
 # 1 - exp(-omega) is 1 for omega beyond it; only deeply inverted boxes are.
@@ -139,6 +140,7 @@ def aspect_penalty(
     return aspect_penalty_term(p, t, check.parameter("minimum_iou", minimum_iou, like(p, t)))
 
 
+@traced_once
 def _change(axis: Axis) -> Array:
     """w - W, from the edges where those are close, else from the sides: whichever is exact."""
     moved = jnp.abs(axis.low) + jnp.abs(axis.high)
@@ -192,6 +194,7 @@ def side_difference(predictions: ArrayLike, targets: ArrayLike) -> Array:
     return side_difference_term(*pair_of(Arguments("side_difference"), predictions, targets))
 
 
+@traced_once
 def _relative_change(axis: Axis) -> Array:
     """|w - W| / max(w, |W|), at most the limit, and 0 where both are 0."""
     w, W = axis.prediction, absolute(axis.target)
@@ -206,6 +209,7 @@ def _at_most(limit: float, x: Array) -> Array:
     return select(x >= limit, limit, x)
 
 
+@traced_once
 def _cost(omega: Array) -> Array:
     """(1 - exp(-omega))^4."""
     return jnp.square(jnp.square(saturating(omega)))
@@ -262,6 +266,7 @@ def weights_of_target(x: Axis, y: Axis, scale: Array) -> tuple[Array, Array]:
     return 2 * jax.nn.sigmoid(aspect), 2 * jax.nn.sigmoid(-aspect)
 
 
+@traced_once
 def _log_side(side: Array) -> Array:
     """ln |side|, and of the smallest normal number with derivative 0 where the side is less."""
     smallest = np.finfo(side.dtype).tiny

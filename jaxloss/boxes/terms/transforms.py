@@ -7,7 +7,8 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
 from jaxloss._derivatives import elementwise
-from jaxloss._numerics import ratio, saturating, select
+from jaxloss._exponential import saturating
+from jaxloss._numerics import ratio, select
 from jaxloss.boxes._pairs import pair_of, shared_fraction
 
 
