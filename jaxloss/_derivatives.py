@@ -35,31 +35,34 @@ def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[.
 
     @jax.custom_jvp
     def function(*inputs: Array) -> Array:
+        losses: Array = lax.platform_dependent(
+            *jnp.broadcast_arrays(*inputs), cpu=_on_vectors(value), default=value
+        )
+        return losses
+
+    def value(*inputs: Array) -> Array:
         return settled(loss(*inputs))
 
     def value_and_slopes(
         again: Callable[[Array], Array], *inputs: Array
     ) -> tuple[Array, tuple[Array, ...]]:
-        value, pull = jax.vjp(loss, *map(again, inputs[:expensive]), *inputs[expensive:])
-        return settled(loss(*inputs)), pull(jnp.ones_like(value))
+        losses, pull = jax.vjp(loss, *map(again, inputs[:expensive]), *inputs[expensive:])
+        return value(*inputs), pull(jnp.ones_like(losses))
+
+    shared = functools.partial(value_and_slopes, lambda x: x)
 
     def of_tpu(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
         with tracing_for_tpu():
-            return value_and_slopes(lambda x: x, *inputs)
-
-    def in_line(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
-        shape = inputs[0].shape
-        value, slopes = value_and_slopes(lambda x: x, *_in_line(*inputs))
-        return value.reshape(shape), tuple(slope.reshape(shape) for slope in slopes)
+            return shared(*inputs)
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
-        value, slopes = lax.platform_dependent(
+        losses, slopes = lax.platform_dependent(
             *jnp.broadcast_arrays(*primals),
             tpu=of_tpu,
-            cpu=in_line,
+            cpu=_on_vectors(shared),
             default=functools.partial(value_and_slopes, _unmerged),
         )
-        return value, weighted(slopes, tangents)
+        return losses, weighted(slopes, tangents)
 
     function.defjvp(jvp, symbolic_zeros=True)
     return function
@@ -68,6 +71,16 @@ def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[.
 def _unmerged(x: Array) -> Array:
     """`x` in a text that no compiler takes for `x`, so that it computes twice what follows."""
     return jnp.maximum(x, np.finfo(x.dtype).min)
+
+
+def _on_vectors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of arrays of one shape, whose results have it, too, on vectors instead."""
+
+    def on_vectors(*inputs: Array) -> Any:
+        results = function(*_in_line(*inputs))
+        return jax.tree.map(lambda x: x.reshape(inputs[0].shape), results)
+
+    return on_vectors
 
 
 def _in_line(first: Array, *others: Array) -> tuple[Array, ...]:
