@@ -51,7 +51,7 @@ def information_content(
     (p,) = check.floats(probabilities=probabilities)
     mask = check.where(where, p.shape)
     p = p if mask is None else jnp.where(mask, p, 1)
-    return keep(mask, in_base(check, base, 0 - log(p)))
+    return keep(mask, in_base(check, base, settled(0 - log(p))))
 
 
 def entropy(
