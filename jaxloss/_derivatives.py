@@ -55,35 +55,36 @@ def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[.
 
     @jax.custom_jvp
     def function(*inputs: Array) -> Array:
+        losses: Array = lax.platform_dependent(
+            *jnp.broadcast_arrays(*inputs), cpu=_on_vectors(value), default=value
+        )
+        return losses
+
+    def value(*inputs: Array) -> Array:
         return settled(loss(*inputs))
 
     def value_and_slopes(varied: Places, *inputs: Array) -> tuple[Array, tuple[Array, ...]]:
-        value, pull = pullback(loss, varied, inputs)
-        return settled(value), pull(jnp.ones_like(value))
+        losses, pull = pullback(loss, varied, inputs)
+        return settled(losses), pull(jnp.ones_like(losses))
 
     def of_tpu(varied: Places, *inputs: Array) -> tuple[Array, tuple[Array, ...]]:
         with tracing_for_tpu():
             return value_and_slopes(varied, *inputs)
 
-    def in_line(varied: Places, *inputs: Array) -> tuple[Array, tuple[Array, ...]]:
-        shape = inputs[0].shape
-        value, slopes = value_and_slopes(varied, *_in_line(*inputs))
-        return value.reshape(shape), tuple(slope.reshape(shape) for slope in slopes)
-
     def apart(varied: Places, *inputs: Array) -> tuple[Array, tuple[Array, ...]]:
         again = map(_unmerged, inputs[:expensive])
         _, slopes = value_and_slopes(varied, *again, *inputs[expensive:])
-        return settled(loss(*inputs)), slopes
+        return value(*inputs), slopes
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         varied = varied_places(tangents)
-        value, slopes = lax.platform_dependent(
+        losses, slopes = lax.platform_dependent(
             *jnp.broadcast_arrays(*primals),
             tpu=functools.partial(of_tpu, varied),
-            cpu=functools.partial(in_line, varied),
+            cpu=_on_vectors(functools.partial(value_and_slopes, varied)),
             default=functools.partial(apart, varied),
         )
-        return value, weighted(slopes, tuple(tangents[place] for place in varied))
+        return losses, weighted(slopes, tuple(tangents[place] for place in varied))
 
     function.defjvp(jvp, symbolic_zeros=True)
     return function
@@ -92,6 +93,16 @@ def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[.
 def _unmerged(x: Array) -> Array:
     """`x` in a text that no compiler takes for `x`, so that it computes twice what follows."""
     return jnp.maximum(x, np.finfo(x.dtype).min)
+
+
+def _on_vectors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of arrays of one shape, whose results have it, too, on vectors instead."""
+
+    def on_vectors(*inputs: Array) -> Any:
+        results = function(*_in_line(*inputs))
+        return jax.tree.map(lambda x: x.reshape(inputs[0].shape), results)
+
+    return on_vectors
 
 
 def _in_line(first: Array, *others: Array) -> tuple[Array, ...]:

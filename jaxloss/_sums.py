@@ -15,7 +15,8 @@ from jaxloss._platform import undivided
 
 # LLVM unrolls loops of 16, and no longer ones.
 MOST_STRIPS, LEAST_STRIPS = 16, 4
-WIDTH = 8  # of vectors
+# Of vectors, in elements: less would be done one by one, more lie too far apart to be read ahead.
+NARROWEST, WIDEST = 8, 32
 
 Arrays = tuple[Array, ...]
 Combine = Callable[[Array, Array], Array]
@@ -71,32 +72,55 @@ def sums_on_cpu(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
 
 def _on_cpu(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
     if undivided():
-        size = _line(jax.typeof(arrays[0]).shape, axes)
-        if size > 0 and size % WIDTH == 0 and _most_strips(size // WIDTH) >= LEAST_STRIPS:
-            return _along_lines(arrays, axes[0], size, combine, start)
+        joined = _joined(jax.typeof(arrays[0]).shape, axes)
+        if _fits(*joined):
+            return _along_lines(arrays, axes, *joined, combine, start)
         arrays = _strips(arrays, axes, combine, start)
     return _over_axes(arrays, axes, combine, start)
 
 
-def _line(shape: tuple[Any, ...], axes: tuple[int, ...]) -> int:
-    """How many elements that lie side by side are reduced to one; 1 if that is not known."""
-    last = shape[axes[0] :]
-    known = len(axes) == len(last) and all(isinstance(size, int) for size in last)
-    return math.prod(last) if known else 1
+def _joined(shape: tuple[Any, ...], axes: tuple[int, ...]) -> tuple[int, int]:
+    """How many elements are reduced to one, and how far apart they lie; 0 if not evenly."""
+    first, end = axes[0], axes[-1] + 1
+    if end - first > len(axes) or not all(isinstance(size, int) for size in shape[first:]):
+        return 0, 0
+    return math.prod(shape[first:end]), math.prod(shape[end:])
 
 
-def _along_lines(arrays: Arrays, axis: int, size: int, combine: Combine, start: float) -> Arrays:
+def _width(distance: int) -> int:
+    """How many neighbours, a power of two, have at least the elements of a vector between them."""
+    return 1 << (-(-NARROWEST // distance) - 1).bit_length()
+
+
+def _fits(size: int, distance: int) -> bool:
+    if size == 0 or not 0 < distance <= WIDEST:
+        return False
+    width = _width(distance)
+    return size % width == 0 and _most_strips(size // width) >= LEAST_STRIPS
+
+
+def _along_lines(
+    arrays: Arrays,
+    axes: tuple[int, ...],
+    size: int,
+    distance: int,
+    combine: Combine,
+    start: float,
+) -> Arrays:
     """Up to 16 neighbouring vectors as one, again and again.
 
     As vectors for the reason of `_strips`, and neighbouring ones since a CPU reads ahead in few
     places at a time.
     """
-    before = jax.typeof(arrays[0]).shape[:axis]
-    while (count := _most_strips(size // WIDTH)) >= LEAST_STRIPS:
-        cut = (*before, size // (count * WIDTH), count, WIDTH)
-        arrays = _over_axis(tuple(x.reshape(cut) for x in arrays), axis + 1, combine, start)
+    shape = jax.typeof(arrays[0]).shape
+    before, after = shape[: axes[0]], shape[axes[-1] + 1 :]
+    width = _width(distance)
+    while (count := _most_strips(size // width)) >= LEAST_STRIPS:
+        cut = (*before, size // (count * width), count, width * distance)
+        arrays = _over_axis(tuple(x.reshape(cut) for x in arrays), axes[0] + 1, combine, start)
         size //= count
-    return _over_axis(tuple(x.reshape(*before, size) for x in arrays), axis, combine, start)
+    lines = tuple(x.reshape(*before, size, *after) for x in arrays)
+    return _over_axis(lines, axes[0], combine, start)
 
 
 def _over_axes(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:

@@ -357,12 +357,14 @@ def test_lovasz_steps_keep_their_digits_in_large_images():
 
 
 def test_one_device_has_the_values_of_many(monkeypatch):
-    """The forms for a CPU that is one device: strips in sums, and keys in sorts."""
+    """The forms for a CPU that is one device: lines and strips in sums, and keys in sorts."""
     p, y = P.astype(np.float32), HARD.astype(np.float32)
     p[0, :3, :2] = 0.5  # ties
     losses = [*REGIONS, jaxloss.generalized_dice_loss, jaxloss.lovasz_softmax_loss]
     losses.append(lambda p, targets: jaxloss.lovasz_hinge_loss(p - 0.5, targets, axis=(1, 2)))
     losses.append(functools.partial(jaxloss.dice_loss, axis=(-2, -1)))
+    losses.append(lambda p, targets: jaxloss.dice_loss(jnp.tile(p, 12), jnp.tile(targets, 12)))
+    losses.append(lambda p, targets: jaxloss.dice_loss(p[..., :1], targets[..., :1]))
     p, y = (np.tile(x, (1, 4, 3, 1)) for x in (p, y))
     found = []
     for alone in (False, True):

@@ -6,7 +6,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
-from jaxloss._derivatives import weighted
+from jaxloss._derivatives import settled, weighted
+from jaxloss._exponential import log
 from jaxloss._numerics import quotient
 from jaxloss._reduced import Axis, reduced
 from jaxloss.distribution._units import in_base
@@ -50,7 +51,7 @@ def information_content(
     (p,) = check.floats(probabilities=probabilities)
     mask = check.where(where, p.shape)
     p = p if mask is None else jnp.where(mask, p, 1)
-    return keep(mask, in_base(check, base, 0 - jnp.log(p)))
+    return keep(mask, in_base(check, base, settled(0 - log(p))))
 
 
 def entropy(
@@ -157,27 +158,27 @@ def cross_entropy(
 @jax.custom_jvp
 def _surprise(p: Array) -> Array:
     """-p log(p), and 0 with derivative 0 at 0."""
-    return -p * jnp.log(jnp.where(p == 0, 1, p))
+    return settled(-p * log(jnp.where(p == 0, 1, p)))
 
 
 @_surprise.defjvp
 def _surprise_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (p,) = primals
-    slope = jnp.where(p == 0, 0, -1 - jnp.log(jnp.where(p == 0, 1, p)))
+    slope = jnp.where(p == 0, 0, -1 - log(jnp.where(p == 0, 1, p)))
     return _surprise(p), slope * tangents[0]
 
 
 @jax.custom_jvp
 def _cross_surprise(p: Array, t: Array) -> Array:
     """-t log(p), and 0 where both are 0."""
-    return -t * jnp.log(_seen(p, t))
+    return settled(-t * log(_seen(p, t)))
 
 
 def _cross_surprise_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     p, t = _seen(*primals), primals[1]
-    return _cross_surprise(*primals), weighted((-quotient(t, p), -jnp.log(p)), tangents)
+    return _cross_surprise(*primals), weighted((-quotient(t, p), -log(p)), tangents)
 
 
 _cross_surprise.defjvp(_cross_surprise_jvp, symbolic_zeros=True)

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxloss import reduction
 from jaxloss._arguments import Arguments
+from jaxloss._exponential import log
 from jaxloss._numerics import ratio, relu
 from jaxloss._sums import sums
 from jaxloss.segmentation._regions import (
@@ -20,7 +21,6 @@ from jaxloss.segmentation._regions import (
     agreement,
     class_axis_of,
     fraction,
-    mean,
     power,
     region_of,
 )
@@ -515,16 +515,13 @@ def _raised_foreground(region: Region, losses: Array, gamma: Array, axis: int) -
 
 def _focal_entropy(region: Region, delta: Array, gamma: Array, axis: int) -> Array:
     """The mean over pixels of the classes' entropies, the background's held down."""
-    background, none = _background(region.p, axis), jnp.zeros((), region.p.dtype)
-    p, y = (
-        jnp.sum(jnp.where(background, x, none), axis, keepdims=True) for x in (region.p, region.y)
-    )
-    others = jnp.where(background, none, region.y * _surprise(region.p))
-    costs = delta * jnp.sum(others, axis, keepdims=True)
-    costs = costs + (1 - delta) * power(relu(1 - p), gamma) * (y * _surprise(p))
-    mask = None if region.mask is None else jnp.any(region.mask, axis, keepdims=True)
-    entropy = mean(region._replace(mask=mask), costs)
-    return jnp.squeeze(entropy, _result_axis(axis, region))
+    held = (1 - delta) * power(relu(1 - region.p), gamma)
+    costs = jnp.where(_background(region.p, axis), held, delta) * (region.y * _surprise(region.p))
+    (entropy,) = sums((costs,), tuple(sorted((*region.axes, axis))))
+    kept = True if region.mask is None else jnp.any(region.mask, axis, keepdims=True)
+    pixels = jnp.where(kept, jnp.ones_like(lax.index_in_dim(costs, 0, axis)), 0)
+    (pixels,) = sums((pixels,), region.axes)
+    return ratio(entropy, jnp.squeeze(pixels, _result_axis(axis, region)))
 
 
 def _background(x: Array, axis: int) -> Array:
@@ -536,7 +533,7 @@ def _background(x: Array, axis: int) -> Array:
 @jax.custom_jvp
 def _surprise(p: Array) -> Array:
     """-log(p), 100 at most, with the derivative -1 / max(p, 1e-12)."""
-    return -jnp.maximum(jnp.log(p), -100)
+    return -jnp.maximum(log(p), -100)
 
 
 @_surprise.defjvp
