@@ -135,8 +135,8 @@ def _fraction_jvp(
 def _inverse(x: Array) -> Array:
     """1 / x, and 0 with derivative 0 where x is 0.
 
-    The derivative has a limit, in float32 1e30: of smaller regions the curvatures of false positives
-    and of misses, of either sign, would both be infinite.
+    The derivative has a limit, in float32 1e30: of smaller regions the curvatures of false
+    positives and of misses, of either sign, would both be infinite.
     """
     return ratio(jnp.ones_like(x), x)
 
