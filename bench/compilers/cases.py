@@ -14,7 +14,7 @@ from tests.registry import ROWS, Kind, Row
 
 LOGITS = (32, 65536, 80)
 MAP = (8, 512, 512, 19)
-PAIRS = 1_048_576
+PAIRS, MANY_PAIRS = 1_048_576, 6_400_000
 # Of a class loss: the registry's sizes of the batch and the classes, and ours.
 CLASSES = {8: 8192, 4: 32768}
 FEATURES = {8: 65536, 3: 512, 1: 512, 5: 1000}
@@ -127,6 +127,9 @@ def _particular() -> Iterator[Case]:
     focal = partial(_boolean, jaxloss.sigmoid_focal_loss)
     arrays = {"logits": logits, "labels": labels}
     yield Case("sigmoid_focal_loss of booleans", Kind.ELEMENTWISE, focal, arrays, "logits")
+    boxes = {name: _struct(MANY_PAIRS, 4, dtype=jnp.float32) for name in ("predictions", "targets")}
+    giou = jaxloss.giou_loss
+    yield Case(f"{giou.__name__} ({MANY_PAIRS}, 4)", Kind.BOX, giou, boxes, "predictions")
     for batch, classes in ((4096, 1000), (8192, 32768)):
         integer = {"logits": _struct(batch, classes), "labels": _struct(batch, dtype=jnp.int32)}
         weights = {"class_weights": _struct(classes, dtype=jnp.float32)}

@@ -73,7 +73,8 @@ def of_boxes(
 
         summands, pull = pullback(of_columns, varied, inputs)
         slopes = jax.tree.map(lambda *x: _sum(x), *(pull(unit) for unit in _units(summands)))
-        return settled(_sum(summands)), [
+        value, slopes = _in_one_kernel(settled(_sum(summands)), slopes)
+        return value, [
             from_columns(slope) if place < 2 else slope
             for place, slope in zip(varied, slopes, strict=True)
         ]
@@ -102,6 +103,27 @@ def _units(summands: Summands) -> list[Any]:
     one = jnp.ones_like(summands[0])
     places = range(len(summands))
     return [tuple(one if place == other else 0 * one for other in places) for place in places]
+
+
+def _in_one_kernel(value: Array, slopes: Any) -> tuple[Array, Any]:
+    """Value and slopes, which a GPU writes together before it does anything else with them.
+
+    Else it joins their kernel with the sum of the losses; where their number is no product of two
+    that suit such a sum, that takes two kernels, between which all they have in common is stored.
+    """
+    joined: tuple[Array, Any] = lax.platform_dependent(
+        value, slopes, cpu=_unchanged, tpu=_unchanged, default=_joined
+    )
+    return joined
+
+
+def _unchanged(*arrays: Any) -> tuple[Any, ...]:
+    return arrays
+
+
+def _joined(*arrays: Any) -> tuple[Any, ...]:
+    joined: tuple[Any, ...] = lax.optimization_barrier(arrays)
+    return joined
 
 
 def columns_of(boxes: Array) -> Columns:
