@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
 from jaxloss._derivatives import weighted
-from jaxloss._numerics import ratio, relu
+from jaxloss._numerics import ratio
 from jaxloss._sums import sums
 
 Axis = int | tuple[int, ...]
@@ -91,7 +91,8 @@ def agreement(p: Array, y: Array) -> tuple[Array, Array, Array]:
     Where y is 0 or 1 these are the products p y, p (1 - y) and (1 - p) y, and so are their
     derivatives in p, at p = y, too; where p = y lies between, each has the mean of both sides'.
     """
-    return jnp.minimum(p, y), relu(p - y), relu(y - p)
+    shared = jnp.minimum(p, y)
+    return shared, p - shared, y - shared
 
 
 def _agreement_jvp(

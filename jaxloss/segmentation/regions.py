@@ -518,10 +518,10 @@ def _focal_entropy(region: Region, delta: Array, gamma: Array, axis: int) -> Arr
     held = (1 - delta) * power(relu(1 - region.p), gamma)
     costs = jnp.where(_background(region.p, axis), held, delta) * (region.y * _surprise(region.p))
     (entropy,) = sums((costs,), tuple(sorted((*region.axes, axis))))
-    kept = True if region.mask is None else jnp.any(region.mask, axis, keepdims=True)
-    pixels = jnp.where(kept, jnp.ones_like(lax.index_in_dim(costs, 0, axis)), 0)
-    (pixels,) = sums((pixels,), region.axes)
-    return ratio(entropy, jnp.squeeze(pixels, _result_axis(axis, region)))
+    kept = True if region.mask is None else jnp.any(region.mask, axis)
+    ones = jnp.where(kept, jnp.ones_like(jnp.sum(costs, axis)), 0)
+    (pixels,) = sums((ones,), tuple(a - (a > axis) for a in region.axes))
+    return ratio(entropy, pixels)
 
 
 def _background(x: Array, axis: int) -> Array:
