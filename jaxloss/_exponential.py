@@ -16,8 +16,8 @@ LOWEST = np.float32(-88)  # its n is -127, and 2**n by its bits 0
 LOG2_OF_E = np.float32(np.log2(np.e))
 # ln 2 in two parts, of which a small whole number times the first is exact.
 LN2 = np.float32(0.693359375), np.float32(np.log(2) - 0.693359375)
-# exp on [-ln 2 / 2, ln 2 / 2], minimax in relative error (Cephes, expf). A coefficient of 0.5 would
-# be written as an array if a sum beside it has a 0.5, too: so it is the next number.
+# exp on [-ln 2 / 2, ln 2 / 2], minimax in relative error with value and slope of 1 at 0. An
+# exact 0.5 would be written as an array if a sum beside it has a 0.5, too.
 EXPONENTIAL = (
     1.0,
     1.0,

@@ -1,5 +1,6 @@
 """Classification losses against formulas in NumPy float64: values, gradients, precision, labels."""
 
+import functools
 import itertools
 
 import chex
@@ -10,7 +11,7 @@ import optax
 import pytest
 
 import jaxloss
-from jaxloss import _derivatives, _softmax
+from jaxloss import _classes, _derivatives, _sums
 from jaxloss._exponential import falling_exp, log
 from tests.calculus import assert_total, both, differences, few, precision
 from tests.registry._row import integers, normal, uniform
@@ -486,26 +487,71 @@ def test_integer_labels_are_not_gathered_where_classes_may_be_sharded():
         assert "scatter" not in text
 
 
-@pytest.mark.parametrize("classes", [20, 67, 130])
+def losses_of_one_row(x, labels, shares):
+    """Every softmax loss with its own way through the classes."""
+    integer = jaxloss.softmax_cross_entropy_with_integer_labels
+    return (
+        integer(x, labels, ignore_label=7),
+        integer(x, labels, ignore_label=7, label_smoothing=0.2, where=x > -jnp.inf),
+        jaxloss.softmax_cross_entropy(x, shares),
+        jaxloss.poly_loss_cross_entropy(x, shares),
+    )
+
+
+@pytest.mark.parametrize("classes", [20, 67, 80, 130, 256])
 def test_one_device_has_the_values_of_many(monkeypatch, classes):
-    """The form for a CPU that is one device: the highest logits of blocks of classes."""
+    """The forms for a CPU that is one device: blocks of classes, and vectors added to one."""
     rng = np.random.default_rng(classes)
     x = np.round(3 * rng.normal(size=(40, classes))).astype(np.float32)  # ties
     x[::3] = np.where(rng.random(x[::3].shape) < 0.5, -np.inf, x[::3])
     x[:, :2] = 0.5
-    labels = rng.integers(0, classes, 40).astype(np.int32)
+    shares = np.where(x > -np.inf, rng.dirichlet(np.ones(classes), 40), 0).astype(np.float32)
+    labels = rng.integers(0, 2, 40).astype(np.int32)
     labels[0], labels[1], labels[2] = -1, classes, 7
     found = []
     for alone in (False, True):
-        monkeypatch.setattr(_softmax, "undivided", lambda alone=alone: alone)
+        for module in (_classes, _sums):
+            monkeypatch.setattr(module, "undivided", lambda alone=alone: alone)
 
         def loss(x):
-            losses = jaxloss.softmax_cross_entropy_with_integer_labels(x, labels, ignore_label=7)
-            return jnp.sum(losses[2:]), losses
+            losses = losses_of_one_row(x, labels, shares)
+            return sum(jnp.sum(part[2:]) for part in losses), losses
 
-        found.append(jax.jit(jax.value_and_grad(loss, has_aux=True))(x))
+        values = jax.jit(lambda x: losses_of_one_row(x, labels, shares))(x)
+        found.append((values, jax.jit(jax.value_and_grad(loss, has_aux=True))(x)))
     for one, many in zip(*map(jax.tree.leaves, found), strict=True):
-        np.testing.assert_allclose(one, many, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(one, many, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("label", [False, True])
+def test_one_pass_finds_what_passes_find(label):
+    """The form of accelerators, on the same numbers."""
+    rng = np.random.default_rng(3)
+    x = np.round(9 * rng.normal(size=(60, 33))).astype(np.float32)  # ties
+    x[::3] = np.where(rng.random(x[::3].shape) < 0.5, -np.inf, x[::3])
+    x[1::6, 4] += 90  # nearly certain
+    x[2], x[3, 0], x[4, 5] = 3e38, 3e38, -3e38
+    y = rng.dirichlet(np.ones(33), 60).astype(np.float32)
+    y[:50] = np.where(x[:50] > -np.inf, y[:50], 0)
+    labels = rng.integers(0, 33, 60).astype(np.int32)
+    at = np.arange(33) == labels[:, None]
+    forms = ("_by_one_pass", "_by_passes") if label else ("_sums_by_one_pass", "_sums_by_passes")
+    inputs = (x, labels, at) if label else (x, y)
+    one, passes = (
+        jax.jit(functools.partial(getattr(_classes, form), axis=1))(*map(jnp.asarray, inputs))
+        for form in forms
+    )
+    for name in one._fields:  # passes have no subnormal numbers
+        left, right = getattr(one, name), getattr(passes, name)
+        np.testing.assert_allclose(left, right, rtol=5e-6, atol=1e-34, err_msg=name)
+
+
+@pytest.mark.parametrize("x", [[jnp.nan, 0.0], [jnp.inf, 0.0], [-jnp.inf, -jnp.inf]])
+def test_a_row_without_a_softmax_is_not_a_number_in_one_pass(x):
+    found = jax.jit(functools.partial(_classes._sums_by_one_pass, axis=1))
+    sums = found(jnp.array([x]), jnp.array([[1.0, 0.0]]))
+    cost = sums.gaps + sums.spread * jnp.log1p(sums.rest)
+    assert np.isnan(cost).all()
 
 
 @pytest.mark.parametrize("wide", [False, True])

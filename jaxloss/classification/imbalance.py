@@ -12,7 +12,7 @@ from jaxloss._arguments import Arguments, keep
 from jaxloss._derivatives import elementwise
 from jaxloss._logistic import known_number, logistic, logit, softplus
 from jaxloss._numerics import relu
-from jaxloss._softmax import log_odds_against
+from jaxloss._softmax import log_odds_against, own_and_cost
 from jaxloss._target import Target
 from jaxloss.classification._rows import Axis, Rows, blank, labelled, per_class
 from jaxloss.classification.binary import _logits_and_labels, binary_cost
@@ -299,12 +299,13 @@ def seesaw_loss(
     new = old + _added(jnp.sum(counted, batch_axes, dtype=jnp.int32), axis_name).astype(old.dtype)
 
     N = jnp.log(jnp.maximum(per_class(check, "state.counts", new, rows), 1))
-    scores = lax.stop_gradient(_log_softmax(rows.x, rows.axis))
+    logits = lax.stop_gradient(rows.x)
+    own, cost = own_and_cost(logits, target)
     floor = jnp.log(check.scalar("minimum_score", minimum_score, x))
-    label = jnp.maximum(jnp.expand_dims(target.pick(scores), rows.axis), floor)
     fewer = relu(jnp.expand_dims(target.pick(N), rows.axis) - N)
     M = -check.scalar("mitigation", mitigation, x) * fewer
-    C = check.scalar("compensation", compensation, x) * relu(scores - label)
+    above = logits - own - relu(cost + floor)
+    C = check.scalar("compensation", compensation, x) * relu(above)
     return _cost(rows, target, rows.x + M + C), SeesawState(new)
 
 
@@ -450,11 +451,6 @@ def _cost(rows: Rows, target: Target, logits: Array) -> Array:
     logits = blank(rows, logits, -jnp.inf)
     losses = softplus(log_odds_against(logits, target))
     return keep(rows.mask, target.known * losses)
-
-
-def _log_softmax(x: Array, axis: int) -> Array:
-    highest = jnp.max(x, axis, keepdims=True)
-    return x - highest - jnp.log(jnp.sum(jnp.exp(x - highest), axis, keepdims=True))
 
 
 def _harmonized(

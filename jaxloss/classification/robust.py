@@ -13,7 +13,7 @@ from jaxloss._arguments import Arguments, keep
 from jaxloss._derivatives import weighted
 from jaxloss._logistic import Logit, known_number, logistic, power, softplus
 from jaxloss._numerics import horner
-from jaxloss._softmax import distribution_cost, distribution_error, log_odds_against
+from jaxloss._softmax import distribution_cost_and_error, log_odds_against
 from jaxloss.classification._rows import Axis, blank, flat, labelled, rows_of
 
 # (1 - (1 + u) exp(-u)) / u**2 as a series in -u.
@@ -79,8 +79,8 @@ def poly_loss_cross_entropy(
     axes = check.axes(axis, x.ndim)
     rows = rows_of(check, x / check.scalar("temperature", temperature, x), axes, where)
     y = blank(rows, flat(y, axes), 0)
-    error = check.scalar("epsilon", epsilon, x) * distribution_error(rows.x, y, rows.axis)
-    return keep(rows.mask, distribution_cost(rows.x, y, rows.axis) + error)
+    cost, error = distribution_cost_and_error(rows.x, y, rows.axis)
+    return keep(rows.mask, cost + check.scalar("epsilon", epsilon, x) * error)
 
 
 def generalized_cross_entropy(
