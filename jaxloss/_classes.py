@@ -175,8 +175,8 @@ def _highest(x: Array, label: Array, at: Array, axis: int) -> Array:
     That of each block of classes first, which a CPU finds without writing the logits again; then
     once more that of the label's block, without the label.
     """
-    size = x.shape[axis]
-    block = next((b for b in range(BLOCK, 1, -1) if size % b == 0), 1) if undivided() else 1
+    size, whole = x.shape[axis], undivided() and jax.typeof(x).sharding.mesh.empty
+    block = next((b for b in range(BLOCK, 1, -1) if size % b == 0), 1) if whole else 1
     if block == 1 or axis != x.ndim - 1:
         return jnp.max(jnp.where(at, -jnp.inf, x), axis, keepdims=True, initial=-jnp.inf)
     blocks = x.reshape(*x.shape[:-1], size // block, block)
