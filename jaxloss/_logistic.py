@@ -13,7 +13,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._derivatives import weighted
-from jaxloss._numerics import horner, logarithm, quotient, ratio, relu
+from jaxloss._logarithm import logarithm
+from jaxloss._numerics import horner, quotient, ratio, relu
 from jaxloss._platform import for_tpu
 
 # -log(1 - s) / s as a polynomial on [0, 1/2], minimax in relative error: 1.6e-7 once evaluated.

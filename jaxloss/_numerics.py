@@ -189,21 +189,6 @@ def _root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 
 
 @jax.custom_jvp
-def stored_reciprocal(x: Array) -> Array:
-    """`reciprocal` by a division, which is kept in memory with what it is made of.
-
-    That is faster before logarithms: each has a kernel, which would begin with the inputs again.
-    """
-    return 1 / x
-
-
-@stored_reciprocal.defjvp
-def _stored_reciprocal_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    value = stored_reciprocal(*primals)
-    return value, -value * (value * tangents[0])
-
-
-@jax.custom_jvp
 def quotient(numerator: Array, denominator: Array) -> Array:
     """numerator / denominator, with derivatives that divide by the denominator and no power of it.
 
@@ -259,15 +244,6 @@ def _scaled_squares(*lengths: Array) -> tuple[Array, Array]:
 
 
 norm = traced_once(norm)
-
-
-def logarithm(x: Array, unit: Array | float = 1.0) -> Array:
-    """ln(unit x) of a positive x, with derivatives that do not pass through powers of a small x.
-
-    The unit is a power of two, and constant.
-    """
-    scale = inverse_power_of_two(x)
-    return jnp.log(x * scale) - jnp.log(scale / unit)
 
 
 @jax.custom_jvp

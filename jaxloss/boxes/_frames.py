@@ -6,7 +6,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jaxloss._numerics import difference, inverse_power_of_two, ratio, select
+from jaxloss._numerics import (
+    difference,
+    inverse_power_of_two,
+    inverse_root,
+    root,
+    scaled_ratio,
+    select,
+)
 from jaxloss.boxes._columns import Columns
 
 
@@ -117,8 +124,9 @@ def polar(x: Array, y: Array) -> tuple[Array, Array, Array]:
     """Length, cosine and sine of a vector; all 0 at the origin, and their derivatives."""
     unit = inverse_power_of_two(jnp.maximum(jnp.abs(x), jnp.abs(y)))
     x, y = x * unit, y * unit
-    root = jnp.sqrt(jnp.where(unit == 0, jnp.ones_like(x), jnp.square(x) + jnp.square(y)))
-    return jnp.where(unit == 0, x, root * inverse_power_of_two(unit)), x / root, y / root
+    square = select(unit == 0, 1.0, jnp.square(x) + jnp.square(y))
+    size, inverse = root(square), inverse_root(square)
+    return select(unit == 0, x, size * inverse_power_of_two(unit)), x * inverse, y * inverse
 
 
 @polar.defjvp
@@ -128,5 +136,5 @@ def _polar_jvp(
     """Along the vector, and across it: apart, neither is a small difference of large numbers."""
     size, cosine, sine = polar(*primals)
     dx, dy = tangents
-    turn = ratio(cosine * dy - sine * dx, size)
+    turn = scaled_ratio(cosine * dy - sine * dx, size)
     return (size, cosine, sine), (cosine * dx + sine * dy, -sine * turn, cosine * turn)

@@ -14,20 +14,17 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape
+from jaxloss._logarithm import logarithm, logarithm_of_one_plus
 from jaxloss._numerics import (
     inverse_power_of_two,
     inverse_root_of_power_of_two,
-    logarithm,
     reciprocal,
     relu,
     select,
     smaller,
-    stored_reciprocal,
 )
 from jaxloss._tracing import traced_once
 from jaxloss.boxes._columns import Columns, Summands, boxes_of, of_boxes
-
-Inverse = Callable[[Array], Array]
 
 
 class Axis(NamedTuple):
@@ -178,37 +175,25 @@ def _sides(low: Array, high: Array, target_low: Array, target_high: Array) -> tu
 @functools.partial(term, value=_shared_fraction_value)
 def shared_fraction(x: Axis, y: Axis) -> Array:
     """IoU, relatively accurate near 0 and exactly 1 where nothing is unshared."""
-    return _fractions(reciprocal, _areas(*_enclosed(x, y)))[0]
+    return _fractions(_areas(*_enclosed(x, y)))[0]
 
 
 @term
 def unshared_fraction(x: Axis, y: Axis) -> Array:
     """1 - IoU to the last digit, from edge differences: nothing cancels in converged boxes."""
-    return _fractions(reciprocal, _areas(*_enclosed(x, y)))[1]
-
-
-@term
-def stored_shared_fraction(x: Axis, y: Axis) -> Array:
-    """`shared_fraction` for logarithms."""
-    return _fractions(stored_reciprocal, _areas(*_enclosed(x, y)))[0]
-
-
-@term
-def stored_unshared_fraction(x: Axis, y: Axis) -> Array:
-    """`unshared_fraction` for logarithms."""
-    return _fractions(stored_reciprocal, _areas(*_enclosed(x, y)))[1]
+    return _fractions(_areas(*_enclosed(x, y)))[1]
 
 
 @term
 def inner_shared_fraction(x: Axis, y: Axis, ratio: Array) -> Array:
     """IoU of the boxes whose sides are `ratio` times as long, around the same centres."""
-    return _fractions(reciprocal, _areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[0]
+    return _fractions(_areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[0]
 
 
 @term
 def inner_unshared_fraction(x: Axis, y: Axis, ratio: Array) -> Array:
     """1 - IoU of the boxes whose sides are `ratio` times as long, around the same centres."""
-    return _fractions(reciprocal, _areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[1]
+    return _fractions(_areas(*_enclosed(_inner(x, ratio), _inner(y, ratio))))[1]
 
 
 @term
@@ -220,9 +205,9 @@ def negative_log_fraction(x: Axis, y: Axis) -> Array:
     units, apart = _balanced_units(x, y)
     areas = _areas(relative(x, units[0]), relative(y, units[1]))
     close = areas.shared > areas.unshared
-    _, gap = _fractions(stored_reciprocal, areas)
-    near = -jnp.log1p(-select(close, gap, 0.0))
-    far = jnp.log(select(close | apart, 1.0, areas.prediction + areas.target - areas.shared))
+    _, gap = _fractions(areas)
+    near = -logarithm_of_one_plus(-select(close, gap, 0.0))
+    far = logarithm(select(close | apart, 1.0, areas.prediction + areas.target - areas.shared))
     for side, unit in zip((x, y), units, strict=True):
         known = close | apart | (unit == 0)
         far -= logarithm(select(known, 1.0, side.shared), select(known, 1.0, unit))
@@ -309,38 +294,36 @@ def _overhangs(axis: Axis) -> tuple[Array, Array]:
     return relu(-axis.low) + relu(axis.high), relu(axis.low) + relu(-axis.high)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _fractions(inverse_of: Inverse, areas: Areas) -> tuple[Array, Array]:
+@jax.custom_jvp
+def _fractions(areas: Areas) -> tuple[Array, Array]:
     """IoU and 1 - IoU, both to the last digit, and exactly 1 where the other is 0."""
-    inverse, apart = _inverse_union(inverse_of, areas), areas.shared <= 0
+    inverse, apart = _inverse_union(areas), areas.shared <= 0
     gap = select(apart, 1.0, areas.unshared * inverse)
     return select(gap < 0.5, 1 - gap, areas.shared * inverse), gap
 
 
 @_fractions.defjvp
 def _fractions_jvp(
-    inverse_of: Inverse, primals: tuple[Areas], tangents: tuple[Areas]
+    primals: tuple[Areas], tangents: tuple[Areas]
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     (areas,), (change,) = primals, tangents
-    iou, gap = _fractions(inverse_of, areas)
+    iou, gap = _fractions(areas)
     growth = (1 + iou) * change.shared - iou * (change.prediction + change.target)
-    slope = growth * _inverse_union(inverse_of, areas)
+    slope = growth * _inverse_union(areas)
     return (iou, gap), (slope, -slope)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _inverse_union(inverse_of: Inverse, areas: Areas) -> Array:
+@jax.custom_jvp
+def _inverse_union(areas: Areas) -> Array:
     """1 / U where boxes overlap: one division serves values and derivatives."""
     union = areas.shared + areas.unshared
-    return inverse_of(select(areas.shared <= 0, 1.0, union))
+    return reciprocal(select(areas.shared <= 0, 1.0, union))
 
 
 @_inverse_union.defjvp
-def _inverse_union_jvp(
-    inverse_of: Inverse, primals: tuple[Areas], tangents: tuple[Areas]
-) -> tuple[Array, Array]:
+def _inverse_union_jvp(primals: tuple[Areas], tangents: tuple[Areas]) -> tuple[Array, Array]:
     (areas,), (change,) = primals, tangents
-    inverse = _inverse_union(inverse_of, areas)
+    inverse = _inverse_union(areas)
     growth = change.prediction + change.target - change.shared
     growth = select(areas.shared <= 0, 0.0, growth)
     return inverse, -inverse * (inverse * growth)

@@ -9,13 +9,15 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
+from jaxloss._logarithm import logarithm, logarithm_of_one_plus
 from jaxloss._numerics import (
     horner,
     inverse_power_of_two,
     inverse_root_of_power_of_two,
-    logarithm,
-    ratio,
+    reciprocal,
+    root,
 )
+from jaxloss._numerics import scaled_ratio as ratio
 from jaxloss.boxes._columns import Columns, boxes_of, of_boxes
 from jaxloss.boxes._frames import Pair, length, named_by_length, pair_of, rotated
 
@@ -47,8 +49,8 @@ def logarithmic_distance(first: Columns, second: Columns) -> Array:
     near = ratio(jnp.where(far | infinite, 0 * one, distance), side)
     large, unit = jnp.where(far, distance, one), inverse_power_of_two(side)
     sides = sum(logarithm(size, unit) for size in (w, h, W, H))
-    value = logarithm(large, unit) - 0.25 * sides + jnp.log1p(ratio(side, large))
-    return jnp.where(infinite, ENORMOUS * one, jnp.where(far, value, jnp.log1p(near)))
+    value = logarithm(large, unit) - 0.25 * sides + logarithm_of_one_plus(ratio(side, large))
+    return jnp.where(infinite, ENORMOUS * one, jnp.where(far, value, logarithm_of_one_plus(near)))
 
 
 def _geometric_mean(a: Array, b: Array) -> Array:
@@ -64,8 +66,8 @@ def _distance(pair: Pair) -> Array:
     sides = jnp.square(wider * unit) + jnp.square(higher * unit)
     center = jnp.square(pair.across * unit) + jnp.square(pair.up * unit)
     square = center + 0.25 * sides + 0.5 * turn
-    root = jnp.sqrt(jnp.where(square > 0, square, jnp.ones_like(square)))
-    return jnp.where(square <= 0, jnp.zeros_like(root), root) * inverse_power_of_two(unit)
+    distance = root(jnp.where(square > 0, square, jnp.ones_like(square)))
+    return jnp.where(square <= 0, 0 * distance, distance) * inverse_power_of_two(unit)
 
 
 def _gaussians(first: Columns, second: Columns) -> Pair:
@@ -110,7 +112,7 @@ def logarithmic_divergence(first: Columns, second: Columns) -> Array:
     close = unit == 1
     large = jnp.where(close, jnp.ones_like(double), jnp.square(unit) + 0.5 * double)
     small = jnp.where(close, 0.5 * double, jnp.zeros_like(double))
-    value = jnp.log1p(small) + jnp.log(large) - 2 * jnp.log(unit)
+    value = logarithm_of_one_plus(small) + logarithm(large) - 2 * logarithm(unit)
     return jnp.where(infinite, jnp.full_like(value, ENORMOUS), value)
 
 
@@ -148,11 +150,12 @@ def _close_gap(pair: Pair) -> Array:
     """
     w, h, W, H = pair[2:6]
     excess = _excess_area(pair)
-    r = jnp.sqrt(1 + excess)
+    r = root(1 + excess)
     larger = ratio(h - H, H) + ratio(w - W, W) * ratio(h, H)
-    root = jnp.sqrt(1 + larger)
-    n = 4 * excess / (1 + r) + 2 * r * jnp.square(larger / (1 + root)) / root
-    return n / (3 + n)
+    side = root(1 + larger)
+    square = jnp.square(larger * reciprocal(1 + side))
+    n = 4 * excess * reciprocal(1 + r) + 2 * r * square * reciprocal(side)
+    return n * reciprocal(3 + n)
 
 
 @of_boxes
@@ -175,7 +178,7 @@ def _bhattacharyya(pair: Pair) -> Array:
     arms = (H * scaled.across, W * scaled.up, h * across, w * up)
     center = sum(jnp.square(ratio(arm, whole)) for arm in arms)
     close = _excess_area(lax.stop_gradient(pair)) < 1
-    near = 0.5 * jnp.log1p(_excess_area(_replaced(pair, ~close)))
+    near = 0.5 * logarithm_of_one_plus(_excess_area(_replaced(pair, ~close)))
     sides = sum(logarithm(side, unit) for side in pair[2:6])
     shape = jnp.where(close, near, logarithm(whole) - 0.5 * sides - math.log(2))
     return 3 * center + shape
@@ -220,7 +223,7 @@ def _growth(side: Array, target: Array, unit: Array) -> Array:
 
 def _less_logarithm(x: Array) -> Array:
     """x - ln(1 + x) of a small x, by the series of the inverse hyperbolic tangent."""
-    z = x / (2 + x)
+    z = x * reciprocal(2 + x)
     square = jnp.square(z)
     return x * z - 2 * z * square * horner(square, tuple(1 / (2 * n + 3) for n in range(10)))
 
@@ -536,7 +539,7 @@ def _hellinger(distance: Array) -> Array:
 
 DISTANCES: dict[str, Callable[[Array, Array], Array]] = {
     "sqrt": wasserstein_distance,
-    "log1p": lambda p, t: jnp.log1p(jnp.square(wasserstein_distance(p, t))),
+    "log1p": lambda p, t: logarithm_of_one_plus(jnp.square(wasserstein_distance(p, t))),
     "normalized": logarithmic_distance,
 }
 DIVERGENCES: dict[str, Callable[[Array, Array], Array]] = {

@@ -15,8 +15,9 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
 from jaxloss._derivatives import weighted
+from jaxloss._logarithm import logarithm
 from jaxloss._logistic import known_number
-from jaxloss._numerics import horner, logarithm, ratio
+from jaxloss._numerics import horner, ratio
 from jaxloss.classification._rows import Axis, blank, even_shares, flat, rows_of
 
 STEPS = 10

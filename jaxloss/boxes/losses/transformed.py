@@ -8,11 +8,12 @@ from jax.typing import ArrayLike
 from jaxloss._arguments import Arguments, keep
 from jaxloss.boxes._columns import boxes_of
 from jaxloss.boxes._pairs import (
+    Axis,
     empty_fraction,
     inner_unshared_fraction,
     like,
-    stored_shared_fraction,
-    stored_unshared_fraction,
+    shared_fraction,
+    term,
     unshared_fraction,
 )
 from jaxloss.boxes.terms.distances import center_distance
@@ -20,6 +21,16 @@ from jaxloss.boxes.terms.shapes import weighted_aspect
 from jaxloss.boxes.terms.transforms import power, power_gap, rectify, stretch
 
 Penalty = Literal["giou", "diou", "ciou"] | None
+
+
+@term
+def _alpha_iou(x: Axis, y: Axis, alpha: Array) -> Array:
+    return power_gap(unshared_fraction(x, y), shared_fraction(x, y), alpha)
+
+
+@term
+def _rectified_iou(x: Axis, y: Axis, beta: Array, a: Array, b: Array, c: Array) -> Array:
+    return rectify(unshared_fraction(x, y), beta, a, b, c)
 
 
 def alpha_iou_loss(
@@ -79,15 +90,14 @@ def alpha_iou_loss(
     check = Arguments("alpha_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
     check.option("penalty", penalty, (None, "giou", "diou", "ciou"), "see the docstring")
-    gap = stored_unshared_fraction(p, t)
-    exponent = check.parameter("alpha", alpha, gap)
-    losses = power_gap(gap, stored_shared_fraction(p, t), exponent)
+    exponent = check.parameter("alpha", alpha, like(p, t))
+    losses = _alpha_iou(p, t, exponent)
     if penalty == "giou":
         losses += power(empty_fraction(p, t), exponent)
     if penalty in ("diou", "ciou"):
         losses += power(center_distance(p, t), exponent)
     if penalty == "ciou":
-        losses += power(weighted_aspect(p, t, gap), exponent)
+        losses += power(weighted_aspect(p, t, unshared_fraction(p, t)), exponent)
     return keep(mask, losses)
 
 
@@ -257,6 +267,6 @@ def rectified_iou_loss(
     """
     check = Arguments("rectified_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    gap = stored_unshared_fraction(p, t)
     names = {"beta": beta, "a": a, "b": b, "c": c}
-    return keep(mask, rectify(gap, *(check.parameter(name, names[name], gap) for name in names)))
+    settings = (check.parameter(name, value, like(p, t)) for name, value in names.items())
+    return keep(mask, _rectified_iou(p, t, *settings))

@@ -10,11 +10,11 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
 from jaxloss._exponential import saturating
+from jaxloss._logarithm import logarithm
 from jaxloss._numerics import (
     absolute,
     angle,
     inverse_power_of_two,
-    logarithm,
     reciprocal,
     scaled_ratio,
     select,

@@ -8,7 +8,8 @@ from jax.typing import ArrayLike
 from jaxloss._arguments import Arguments
 from jaxloss._derivatives import elementwise
 from jaxloss._exponential import saturating
-from jaxloss._numerics import ratio, select
+from jaxloss._logarithm import logarithm, logarithm_of_one_plus
+from jaxloss._numerics import ratio, scaled_ratio, select
 from jaxloss.boxes._pairs import pair_of, shared_fraction
 
 
@@ -53,10 +54,9 @@ def powered(gap: ArrayLike, iou: ArrayLike, *, alpha: ArrayLike) -> Array:
     """
     check = Arguments("powered")
     first, second = check.pair(gap=gap, iou=iou)
-    return power_gap(first, second, check.parameter("alpha", alpha, first + second))
+    return elementwise(power_gap)(first, second, check.parameter("alpha", alpha, first + second))
 
 
-@elementwise
 def power_gap(gap: Array, iou: Array, alpha: Array) -> Array:
     apart = iou <= 0
     log = _negative_log(gap, select(apart, 1.0, iou))
@@ -68,7 +68,7 @@ def _negative_log(gap: Array, iou: Array) -> Array:
     """-ln IoU of whichever of 1 - IoU and IoU is the smaller one."""
     close = gap < iou
     near, far = select(close, gap, 0.0), select(close, 1.0, iou)
-    return select(close, -jnp.log1p(-near), -jnp.log(far))
+    return select(close, -logarithm_of_one_plus(-near), -logarithm(far))
 
 
 @_negative_log.defjvp
@@ -77,7 +77,7 @@ def _negative_log_jvp(
 ) -> tuple[Array, Array]:
     (gap, iou), (dgap, diou) = primals, tangents
     slope = select(gap < iou, dgap, -diou)
-    return _negative_log(gap, iou), ratio(slope, select(gap < iou, 1 - gap, iou))
+    return _negative_log(gap, iou), scaled_ratio(slope, select(gap < iou, 1 - gap, iou))
 
 
 def powered_penalty(penalty: ArrayLike, *, alpha: ArrayLike) -> Array:
@@ -178,16 +178,17 @@ def rectified(
     check = Arguments("rectified")
     (array,) = check.floats(gap=gap)
     names = {"beta": beta, "a": a, "b": b, "c": c}
-    return rectify(array, *(check.parameter(name, value, array) for name, value in names.items()))
+    settings = (check.parameter(name, value, array) for name, value in names.items())
+    return elementwise(rectify)(array, *settings)
 
 
-@elementwise
 def rectify(gap: Array, beta: Array, a: Array, b: Array, c: Array) -> Array:
     rest, pole = 1 - beta, b - beta
-    k = ratio(c + ratio(a, pole), rest)
+    k = scaled_ratio(c + scaled_ratio(a, pole), rest)
     beyond = select(gap <= rest, 0.0, gap - rest)
     within = select(gap <= rest, gap, rest)
-    return 0.5 * k * jnp.square(within) + c * beyond + a * jnp.log1p(ratio(beyond, pole))
+    logarithm = logarithm_of_one_plus(scaled_ratio(beyond, pole))
+    return 0.5 * k * jnp.square(within) + c * beyond + a * logarithm
 
 
 def interval(gap: ArrayLike, *, lower: ArrayLike = 0.0, upper: ArrayLike = 0.95) -> Array:
