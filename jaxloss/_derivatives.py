@@ -144,6 +144,24 @@ def written_together(tangents: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(t if isinstance(t, SymbolicZero) else next(joined) for t in tangents)
 
 
+@jax.custom_jvp
+def computed_together(*arrays: Array) -> tuple[Array, ...]:
+    """`arrays` of one shape, which one kernel of a CPU computes, with what they share only once."""
+    if not undivided():
+        return arrays
+    joined: list[Array] = lax.platform_dependent(
+        *arrays, cpu=_in_one_kernel, default=lambda *arrays: list(arrays)
+    )
+    return tuple(joined)
+
+
+@computed_together.defjvp
+def _computed_together_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    return computed_together(*primals), tangents
+
+
 def _in_one_kernel(*arrays: Array) -> list[Array]:
     axis = arrays[0].ndim
     first = lax.iota(jnp.int32, 2) == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxloss
-from jaxloss import boxes
+from jaxloss import _derivatives, boxes
 from jaxloss.boxes import terms
 from tests.test_boxes_losses import PAIRS, random_pairs
 
@@ -42,6 +42,7 @@ LOSSES = {
     "rectified": jaxloss.rectified_iou_loss,
 }
 RESIZED = {"inner", "outer"}
+MULTIPLIED = {"wise"}
 SCALED = {"mpdiou", "wasserstein"}
 TRANSFORMED = {"alpha", "alpha_giou", "alpha_ciou", "rectified", "powerful2", "wise2", "wise3"}
 ASYMMETRIC = {"powerful", "powerful2", "shape"}
@@ -299,7 +300,32 @@ def test_converged_boxes_keep_their_digits(name, apart):
     ulps = np.abs(found - wanted) / np.spacing(wanted.astype(np.float32))
     assert np.median(ulps) <= 1.5
     # A power or a product of rounded overlaps has as many times their relative error.
-    assert ulps.max() <= (10 if name in TRANSFORMED else 4.5 if name in RESIZED else 3.5)
+    assert ulps.max() <= (
+        10 if name in TRANSFORMED else 4.5 if name in RESIZED | MULTIPLIED else 3.5
+    )
+
+
+@pytest.mark.parametrize("name", ["siou", "alpha", "rectified", "gwd"])
+def test_one_kernel_has_the_derivatives_of_several(monkeypatch, name):
+    """The form for a CPU that is one device: value and slopes computed together."""
+    loss = LOSSES.get(name, jaxloss.gwd_loss)
+    p, t = (x.astype(np.float32) for x in random_pairs())
+    if name == "gwd":
+        p, t = (np.concatenate([x, x[:, :1]], -1) for x in (p, t))
+
+    def step(p, t):
+        slope = jax.grad(lambda p, t: loss(p, t).sum(), argnums=(0, 1))
+        bent = jax.grad(lambda p: jnp.vdot(slope(p, t)[0], jnp.cos(p)))(p)
+        return loss(p, t), slope(p, t), bent
+
+    found = []
+    for alone in (False, True):
+        monkeypatch.setattr(_derivatives, "undivided", lambda alone=alone: alone)
+        jax.clear_caches()
+        found.append(jax.jit(lambda p, t: step(p, t))(p, t))
+    for one, many in zip(*map(jax.tree.leaves, found), strict=True):
+        scale = np.abs(many).max()
+        np.testing.assert_allclose(one, many, rtol=1e-4, atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - SCALED))

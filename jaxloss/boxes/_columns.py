@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide
-from jaxloss._derivatives import pullback, settled, varied_places
+from jaxloss._derivatives import computed_together, pullback, settled, varied_places
 
 Columns = tuple[Array, ...]
 Summands = Array | tuple[Array, ...]
@@ -69,11 +69,12 @@ def of_boxes(
         inputs: list[Any] = [
             columns_of(jnp.broadcast_to(boxes, (*shape, boxes.shape[-1]))) for boxes in primals[:2]
         ]
-        inputs += [jnp.broadcast_to(primal, shape) for primal in primals[2:]]
-
+        for place, primal in enumerate(primals[2:], 2):
+            inputs.append(jnp.broadcast_to(primal, shape) if place in varied else primal)
         summands, pull = pullback(of_columns, varied, inputs)
         slopes = jax.tree.map(lambda *x: _sum(x), *(pull(unit) for unit in _units(summands)))
-        value, slopes = _in_one_kernel(settled(_sum(summands)), slopes)
+        leaves, structure = jax.tree.flatten((settled(_sum(summands)), slopes))
+        value, slopes = jax.tree.unflatten(structure, computed_together(*leaves))
         return value, [
             from_columns(slope) if place < 2 else slope
             for place, slope in zip(varied, slopes, strict=True)
@@ -103,27 +104,6 @@ def _units(summands: Summands) -> list[Any]:
     one = jnp.ones_like(summands[0])
     places = range(len(summands))
     return [tuple(one if place == other else 0 * one for other in places) for place in places]
-
-
-def _in_one_kernel(value: Array, slopes: Any) -> tuple[Array, Any]:
-    """Value and slopes, which a GPU writes together before it does anything else with them.
-
-    Else it joins their kernel with the sum of the losses; where their number is no product of two
-    that suit such a sum, that takes two kernels, between which all they have in common is stored.
-    """
-    joined: tuple[Array, Any] = lax.platform_dependent(
-        value, slopes, cpu=_unchanged, tpu=_unchanged, default=_joined
-    )
-    return joined
-
-
-def _unchanged(*arrays: Any) -> tuple[Any, ...]:
-    return arrays
-
-
-def _joined(*arrays: Any) -> tuple[Any, ...]:
-    joined: tuple[Any, ...] = lax.optimization_barrier(arrays)
-    return joined
 
 
 def columns_of(boxes: Array) -> Columns:

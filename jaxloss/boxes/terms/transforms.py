@@ -184,7 +184,7 @@ def rectified(
 
 def rectify(gap: Array, beta: Array, a: Array, b: Array, c: Array) -> Array:
     rest, pole = 1 - beta, b - beta
-    k = scaled_ratio(c + scaled_ratio(a, pole), rest)
+    k = ratio(c + ratio(a, pole), rest)
     beyond = select(gap <= rest, 0.0, gap - rest)
     within = select(gap <= rest, gap, rest)
     logarithm = logarithm_of_one_plus(scaled_ratio(beyond, pole))

@@ -1,0 +1,67 @@
+"""Functions by arithmetic, against float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxloss._exponential import saturating
+from jaxloss._logarithm import logarithm, logarithm_of_one_plus
+from jaxloss._numerics import inverse_root, reciprocal, root
+
+
+def magnitudes(low: float, high: float) -> np.ndarray:
+    return 10.0 ** np.random.default_rng(1).uniform(low, high, 100_000)
+
+
+def numbers(low: float, high: float) -> np.ndarray:
+    return np.random.default_rng(0).uniform(low, high, 100_000)
+
+
+SHRINKING = -magnitudes(-30, -0.5)
+CASES = {
+    "reciprocal": (reciprocal, lambda x: 1 / x, numbers(0.5, 16), 0.51),
+    "root": (root, np.sqrt, numbers(1, 16), 0.51),
+    "inverse_root": (inverse_root, lambda x: 1 / np.sqrt(x), numbers(1, 16), 1.1),
+    "saturating": (saturating, lambda x: -np.expm1(-x), magnitudes(-30, 2), 1.5),
+    "logarithm": (logarithm, np.log, magnitudes(-37, 37), 1.0),
+    "logarithm near 1": (logarithm, np.log, 1 + magnitudes(-7, -0.2), 1.0),
+    "of one plus": (logarithm_of_one_plus, np.log1p, magnitudes(-30, 5), 2.0),
+    "of one less": (logarithm_of_one_plus, np.log1p, SHRINKING, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_float32_is_right_to_the_last_digits(name):
+    function, reference, x, bound = CASES[name]
+    x = x.astype(np.float32)
+    wanted = reference(x.astype(np.float64))
+    found = np.float64(jax.jit(function)(x))
+    ulps = np.abs(found - wanted) / np.spacing(np.abs(wanted).astype(np.float32))
+    assert ulps.max() <= bound
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_derivatives_and_float64(name):
+    function, reference, x, _ = CASES[name]
+    with jax.enable_x64(True):
+        x = jnp.asarray(x[np.abs(x) > 1e-6][:1000])
+        np.testing.assert_allclose(function(x), reference(np.asarray(x)), rtol=1e-14)
+        wide = [jax.vmap(jax.grad(function))(x), jax.vmap(jax.grad(jax.grad(function)))(x)]
+    narrow = x.astype(jnp.float32)
+    found = [jax.vmap(jax.grad(function))(narrow), jax.vmap(jax.grad(jax.grad(function)))(narrow)]
+    for one, other in zip(found, wide, strict=True):
+        visible = np.abs(other) < 1e30
+        np.testing.assert_allclose(one[visible], other[visible], rtol=3e-5, atol=1e-30)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nan_stays_nan(name):
+    assert np.isnan(CASES[name][0](jnp.float32(jnp.nan)))
+
+
+def test_what_is_exact():
+    assert root(jnp.float32(2.25)) == 1.5
+    assert logarithm(jnp.float32(1)) == logarithm_of_one_plus(jnp.float32(0)) == 0
+    assert logarithm(jnp.float32(8), jnp.float32(0.125)) == 0
+    assert list(saturating(jnp.array([0.0, 90.0, 1e30, jnp.inf]))) == [0, 1, 1, 1]
