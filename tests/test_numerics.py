@@ -22,12 +22,12 @@ SHRINKING = -magnitudes(-30, -0.5)
 CASES = {
     "reciprocal": (reciprocal, lambda x: 1 / x, numbers(0.5, 16), 0.51),
     "root": (root, np.sqrt, numbers(1, 16), 0.51),
-    "inverse_root": (inverse_root, lambda x: 1 / np.sqrt(x), numbers(1, 16), 1.1),
+    "inverse_root": (inverse_root, lambda x: 1 / np.sqrt(x), numbers(1, 16), 1.5),
     "saturating": (saturating, lambda x: -np.expm1(-x), magnitudes(-30, 2), 1.5),
     "logarithm": (logarithm, np.log, magnitudes(-37, 37), 1.0),
     "logarithm near 1": (logarithm, np.log, 1 + magnitudes(-7, -0.2), 1.0),
     "of one plus": (logarithm_of_one_plus, np.log1p, magnitudes(-30, 5), 2.0),
-    "of one less": (logarithm_of_one_plus, np.log1p, SHRINKING, 2.0),
+    "of one less": (logarithm_of_one_plus, np.log1p, SHRINKING, 2.5),
 }
 
 
