@@ -5,23 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from jaxloss._exponential import BIAS, LN2
+from jaxloss._exponential import BIAS, LN2, LOGARITHM
 from jaxloss._numerics import horner, inverse_power_of_two, reciprocal, select
 from jaxloss._tracing import traced_once
 
 SQUARE_ROOT_OF_2 = float(np.sqrt(2))
-# (ln(1 + x) - x + x^2 / 2) / x^3 for 1 + x in [sqrt(1/2), sqrt(2)] (Cephes, logf).
-LOGARITHM = (
-    3.3333331174e-1,
-    -2.4999993993e-1,
-    2.0000714765e-1,
-    -1.6668057665e-1,
-    1.4249322787e-1,
-    -1.2420140846e-1,
-    1.1676998740e-1,
-    -1.1514610310e-1,
-    7.0376836292e-2,
-)
 
 
 @jax.custom_jvp

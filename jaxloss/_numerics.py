@@ -225,15 +225,33 @@ def ratio(numerator: Array, denominator: Array) -> Array:
 def norm(*lengths: Array) -> Array:
     """Euclidean norm of lengths of any size, with derivatives 0 where all are 0."""
     scale, squares = _scaled_squares(*lengths)
-    return root(squares) * inverse_power_of_two(scale)
+    return jnp.sqrt(squares) * inverse_power_of_two(scale)
 
 
 @norm.defjvp
 def _norm_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
     scale, squares = _scaled_squares(*primals)
-    inverse = scale * inverse_root(squares)
-    slopes = (x * inverse * dx for x, dx in zip(primals, tangents, strict=True))
-    return norm(*primals), functools.reduce(jnp.add, slopes)
+    return norm(*primals), _along(primals, tangents, scale, reciprocal(jnp.sqrt(squares)))
+
+
+@jax.custom_jvp
+def fused_norm(*lengths: Array) -> Array:
+    """`norm` by arithmetic, which is fused with what is before and after it."""
+    scale, squares = _scaled_squares(*lengths)
+    return root(squares) * inverse_power_of_two(scale)
+
+
+@fused_norm.defjvp
+def _fused_norm_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    scale, squares = _scaled_squares(*primals)
+    return fused_norm(*primals), _along(primals, tangents, scale, inverse_root(squares))
+
+
+def _along(
+    lengths: tuple[Array, ...], tangents: tuple[Array, ...], scale: Array, inverse: Array
+) -> Array:
+    slopes = (x * scale * inverse * dx for x, dx in zip(lengths, tangents, strict=True))
+    return functools.reduce(jnp.add, slopes)
 
 
 def _scaled_squares(*lengths: Array) -> tuple[Array, Array]:
@@ -243,7 +261,7 @@ def _scaled_squares(*lengths: Array) -> tuple[Array, Array]:
     return scale, select(scale == 0, 1.0, squares)
 
 
-norm = traced_once(norm)
+fused_norm = traced_once(fused_norm)
 
 
 @jax.custom_jvp

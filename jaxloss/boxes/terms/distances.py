@@ -8,8 +8,8 @@ from jaxloss._arguments import Arguments
 from jaxloss._exponential import saturating
 from jaxloss._numerics import (
     absolute,
+    fused_norm,
     inverse_power_of_two,
-    norm,
     reciprocal,
     scaled_ratio,
     select,
@@ -216,9 +216,9 @@ def weighted_center_distance(
 
 @term
 def corner_distance_term(x: Axis, y: Axis) -> Array:
-    left = norm(x.low, y.low) + norm(x.low, y.high)
-    right = norm(x.high, y.low) + norm(x.high, y.high)
-    return scaled_ratio(0.25 * (left + right), norm(x.enclosing, y.enclosing))
+    left = fused_norm(x.low, y.low) + fused_norm(x.low, y.high)
+    right = fused_norm(x.high, y.low) + fused_norm(x.high, y.high)
+    return scaled_ratio(0.25 * (left + right), fused_norm(x.enclosing, y.enclosing))
 
 
 def corner_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
@@ -413,7 +413,7 @@ def edge_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
 
 @term
 def wasserstein_distance_term(x: Axis, y: Axis) -> Array:
-    return float(0.5**0.5) * norm(x.low, x.high, y.low, y.high)
+    return float(0.5**0.5) * fused_norm(x.low, x.high, y.low, y.high)
 
 
 def wasserstein_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
