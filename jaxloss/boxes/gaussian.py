@@ -9,6 +9,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
+from jaxloss._exponential import saturating
 from jaxloss._logarithm import logarithm, logarithm_of_one_plus
 from jaxloss._numerics import (
     horner,
@@ -204,7 +205,7 @@ def _divergence_unit(
     across: Array, up: Array, w: Array, h: Array, W: Array, H: Array, _: Array, s: Array
 ) -> Array:
     """A power of two of at most 1 that keeps the ratios in the divergence from overflowing."""
-    ratios = (2 * across / W, 2 * up / H, w / W, h / H, w * s / H)
+    ratios = (ratio(2 * across, W), ratio(2 * up, H), ratio(w, W), ratio(h, H), ratio(w * s, H))
     return inverse_power_of_two(_largest(jnp.ones_like(W), *ratios))
 
 
@@ -530,11 +531,11 @@ def _negative_logarithm(overlap: Array) -> Array:
 
 def _hellinger(distance: Array) -> Array:
     """sqrt(1 - exp(-B)), with derivative 0 at 0, and 1 from B of 100 on."""
-    square = -jnp.expm1(-distance)
+    square = saturating(distance)
     unit = inverse_root_of_power_of_two(square)
     square = square * unit * unit
-    root = jnp.sqrt(jnp.where(unit == 0, jnp.ones_like(square), square))
-    return jnp.where(unit == 0, square, root) * inverse_power_of_two(unit)
+    known = root(jnp.where(unit == 0, jnp.ones_like(square), square))
+    return jnp.where(unit == 0, square, known) * inverse_power_of_two(unit)
 
 
 DISTANCES: dict[str, Callable[[Array, Array], Array]] = {
