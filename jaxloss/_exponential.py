@@ -61,6 +61,7 @@ def _plain_exp(x: Array) -> Array:
     return jnp.where(x == 0, jnp.ones((), x.dtype), jnp.exp(x))  # not every library has a 1 there
 
 
+@jax.custom_jvp
 def _vectorised_exp(x: Array) -> Array:
     """exp(x) as 2**n exp(f), with n whole and f small; right to 1 ulp."""
     if x.dtype != jnp.float32:
@@ -68,6 +69,12 @@ def _vectorised_exp(x: Array) -> Array:
     f, power = _reduced(x)
     # Or the library that sums for XLA on CPUs would take the product as its own, and be slower.
     return jnp.where(x < LOWEST, jnp.zeros((), x.dtype), horner(f, EXPONENTIAL) * power)
+
+
+@_vectorised_exp.defjvp
+def _vectorised_exp_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = _vectorised_exp(*primals)
+    return value, value * tangents[0]
 
 
 def _reduced(x: Array) -> tuple[Array, Array]:
