@@ -133,10 +133,7 @@ def written_together(tangents: tuple[Any, ...]) -> tuple[Any, ...]:
         return tangents
 
     def written(_: Any, arrays: list[Array]) -> list[Array]:
-        joined: list[Array] = lax.platform_dependent(
-            *arrays, cpu=_in_one_kernel, default=lambda *arrays: list(arrays)
-        )
-        return joined
+        return list(lax.platform_dependent(*arrays, cpu=_in_one_kernel, default=_unchanged))
 
     # What is solved is x = t: the only linear function whose transpose can be given and is
     # differentiable again.
@@ -146,13 +143,19 @@ def written_together(tangents: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @jax.custom_jvp
 def computed_together(*arrays: Array) -> tuple[Array, ...]:
-    """`arrays` of one shape, which one kernel of a CPU computes, with what they share only once."""
-    if not undivided():
-        return arrays
-    joined: list[Array] = lax.platform_dependent(
-        *arrays, cpu=_in_one_kernel, default=lambda *arrays: list(arrays)
+    """`arrays` of one shape, which one kernel computes, with what they share only once.
+
+    A CPU's kernels have one result each, if they do not reduce. A GPU joins them with whatever
+    follows, such as the sum of the losses; where their number is no product of two that suit such a
+    sum, that takes two kernels, between which all they have in common is stored.
+    """
+    joined: tuple[Array, ...] = lax.platform_dependent(
+        *arrays,
+        cpu=_in_one_kernel if undivided() else _unchanged,
+        tpu=_unchanged,
+        default=_before_all_else,
     )
-    return tuple(joined)
+    return joined
 
 
 @computed_together.defjvp
@@ -162,7 +165,16 @@ def _computed_together_jvp(
     return computed_together(*primals), tangents
 
 
-def _in_one_kernel(*arrays: Array) -> list[Array]:
+def _unchanged(*arrays: Array) -> tuple[Array, ...]:
+    return arrays
+
+
+def _before_all_else(*arrays: Array) -> tuple[Array, ...]:
+    joined: tuple[Array, ...] = lax.optimization_barrier(arrays)
+    return joined
+
+
+def _in_one_kernel(*arrays: Array) -> tuple[Array, ...]:
     axis = arrays[0].ndim
     first = lax.iota(jnp.int32, 2) == 0
     operands = tuple(
@@ -171,7 +183,7 @@ def _in_one_kernel(*arrays: Array) -> list[Array]:
     )
     zeros = tuple(np.zeros((), x.dtype) for x in arrays)
     add = functools.partial(jax.tree.map, operator.add)
-    return list(lax.reduce(operands, zeros, add, (axis,)))
+    return tuple(lax.reduce(operands, zeros, add, (axis,)))
 
 
 def settled(losses: Array) -> Array:
