@@ -121,6 +121,7 @@ def _log_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arra
     return log(*primals), tangents[0] / primals[0]
 
 
+@traced_once  # and so run as one: `jax_debug_nans` would stop at a NaN that is not selected
 def _vectorised_log(x: Array) -> Array:
     """log(x) as n log(2) + log(1 + f), with n whole and f small; right to 1 ulp."""
     if x.dtype != jnp.float32:
