@@ -46,6 +46,9 @@ def largest(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
 def _reduced(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
     if not axes:
         return arrays
+    if not jax.typeof(arrays[0]).sharding.mesh.empty:
+        # One by one: of a divided axis, parts of one sum are added up, those of several gathered.
+        return tuple(x for array in arrays for x in _over_axes((array,), axes, combine, start))
 
     def on_cpu(*arrays: Array) -> Arrays:
         return _on_cpu(arrays, axes, combine, start)
