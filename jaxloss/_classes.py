@@ -2,6 +2,7 @@
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -89,7 +90,7 @@ def others_and_gaps(
 ) -> tuple[Others, Array]:
     """What `others_of` finds, and the sum of the shares times what each logit is below the label's.
 
-    A GPU would read the logits once more for that sum; a TPU joins the two passes itself.
+    A GPU reads the logits once more for that sum, sooner than one pass carries it along.
     """
     by_passes = functools.partial(_gaps_by_passes, axis)
     if not jax.typeof(x).sharding.mesh.empty:
@@ -97,8 +98,7 @@ def others_and_gaps(
     found: tuple[Others, Array] = lax.platform_dependent(
         *(x, shares, label, at, kept),
         cpu=by_passes,
-        tpu=functools.partial(_gaps_apart, axis),
-        default=functools.partial(_gaps_by_one_pass, axis),
+        default=functools.partial(_gaps_apart, axis),
     )
     return found
 
@@ -136,26 +136,6 @@ def _gaps_apart(
 def _half_gaps(own: Array, x: Array, shares: Array, kept: Array | None) -> Array:
     """Halves, so that the difference of two large logits does not overflow."""
     return shares * (0.5 * own - 0.5 * finite(x, kept))
-
-
-def _gaps_by_one_pass(
-    axis: int, x: Array, shares: Array, label: Array, at: Array, kept: Array | None
-) -> tuple[Others, Array]:
-    """By how much the logits are below the highest so far is carried along, too, in halves."""
-    zero, lowest = jnp.zeros((), x.dtype), jnp.full((), np.finfo(x.dtype).min, x.dtype)
-    spread = jnp.where(at, zero, shares)
-    below = jnp.where((x == -jnp.inf) & (spread > 0), jnp.inf, zero)
-
-    def join(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...]:
-        own, highest, total = _joined(a[:3], b[:3])
-        left, right = (part[4] + part[3] * (0.5 * highest - 0.5 * part[1]) for part in (a, b))
-        return own, highest, total, a[3] + b[3], left + right
-
-    operands = (*_alone(x, at), spread, below)
-    found = lax.reduce(operands, (zero, lowest, zero, zero, zero), join, (axis,))
-    own, highest, total, spread, below = (jnp.expand_dims(part, axis) for part in found)
-    gaps = 2 * (below + spread * (0.5 * own - 0.5 * highest))
-    return Others(own, highest, total), gaps
 
 
 def _by_passes(x: Array, label: Array, at: Array, axis: int, alone: bool = False) -> Others:
@@ -213,8 +193,9 @@ def _alone(x: Array, at: Array) -> tuple[Array, Array, Array]:
 
 def _joined(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, Array, Array]:
     """What there is in the classes of both."""
-    highest = jnp.maximum(a[1], b[1])
-    total = a[2] * jnp.exp(a[1] - highest) + b[2] * jnp.exp(b[1] - highest)
+    highest, lower, a_above = jnp.maximum(a[1], b[1]), jnp.minimum(a[1], b[1]), a[1] >= b[1]
+    scale = jnp.exp(lower - highest)
+    total = jnp.where(a_above, a[2] + b[2] * scale, b[2] + a[2] * scale)
     return a[0] + b[0], highest, total
 
 
@@ -225,12 +206,18 @@ def mass_beside(x: Array, at: Array, highest: Array) -> Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def sums_of(x: Array, y: Array, axis: int) -> Sums:
-    """By passes that a CPU vectorises; elsewhere by one, unless a mesh may divide the classes."""
-    passes = functools.partial(_sums_by_passes, axis=axis)
+    """By passes that a CPU vectorises; a TPU needs one, unless a mesh may divide the classes.
+
+    A GPU computes longer on what one pass carries along than it takes to read the logits again.
+    """
+    passes = functools.partial(_sums_by_passes, axis=axis, add=_separate_sums)
     if not jax.typeof(x).sharding.mesh.empty:
         return passes(x, y)
     found: Sums = lax.platform_dependent(
-        x, y, cpu=passes, default=functools.partial(_sums_by_one_pass, axis=axis)
+        *(x, y),
+        cpu=functools.partial(_sums_by_passes, axis=axis, add=_row_sums),
+        tpu=functools.partial(_sums_by_one_pass, axis=axis),
+        default=passes,
     )
     return found
 
@@ -247,13 +234,13 @@ def _sums_jvp(
     return sums, Sums(jnp.zeros_like(sums.highest), *slopes)
 
 
-def _sums_by_passes(x: Array, y: Array, axis: int) -> Sums:
+def _sums_by_passes(x: Array, y: Array, axis: int, add: Callable[..., Any]) -> Sums:
     zero, highest = jnp.zeros((), x.dtype), jnp.max(x, axis, keepdims=True)
     mass = falling_exp(x - highest)
     ones = jnp.floor(mass)
     half_gaps = jnp.where(y == 0, zero, y * (0.5 * highest - 0.5 * x))
     parts = ones, mass - ones, y, half_gaps, y * (1 - mass)
-    found = (jnp.expand_dims(part, axis) for part in _row_sums(parts, axis))
+    found = (jnp.expand_dims(part, axis) for part in add(parts, axis))
     ties, lower, spread, gaps, wrong = found
     return Sums(highest, (ties - 1) + lower, spread, 2 * gaps, wrong)
 
@@ -291,6 +278,10 @@ def _joined_sums(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...
     )
 
 
+def _separate_sums(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
+    return tuple(jnp.sum(array, axis) for array in arrays)
+
+
 def _row_sums(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
     """The sum of each array, in one kernel of a CPU, which writes none of the arrays.
 
@@ -299,7 +290,7 @@ def _row_sums(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
     shape = arrays[0].shape
     count = _vectors(shape, axis)
     if count == 1:
-        return tuple(jnp.sum(array, axis) for array in arrays)
+        return _separate_sums(arrays, axis)
     before, size = shape[:-1], shape[-1] // count
     lines = tuple(x.reshape(*before, size // WIDTH, count, WIDTH) for x in arrays)
     zeros = tuple(np.zeros((), x.dtype) for x in arrays)

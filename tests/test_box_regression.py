@@ -74,7 +74,8 @@ def test_boxes_arrive():
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", names())
 def test_every_loss_of_the_family_runs_and_brings_boxes_nearer(name: str):
-    run = partial(descend, points=1, steps=30, chunk=1, devices=jax.devices()[:1])
+    # Several centres: inner boxes of one may share nothing with the target's, so that none moves.
+    run = partial(descend, points=4, steps=30, chunk=4, devices=jax.devices()[:1])
     overlap = run(named(name, WIOU), WIOU).overlap
     assert np.isfinite(overlap).all()
     assert overlap[30] > overlap[0]

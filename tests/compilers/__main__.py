@@ -6,6 +6,7 @@ make bench-compilers
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.compilers.figures import compiled, counted, per_element, temporary
 from tests.registry import Kind
 
 assert environment
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"  # as the tests have them
 CHIPS = ("v5e", "H100")
 Numbers = dict[str, dict[str, dict[str, float]]]
 
