@@ -1,6 +1,6 @@
-"""The exponential function of what is not positive, and the logarithm, by arithmetic.
+"""The exponential function of what is not positive, by arithmetic.
 
-XLA's own take two to three times as long on a CPU, and have kernels of their own.
+XLA's own takes two to three times as long on a CPU, and has a kernel of its own.
 """
 
 import jax
@@ -9,13 +9,12 @@ import numpy as np
 from jax import Array, lax
 
 from jaxloss._derivatives import settled
+from jaxloss._logarithm import LN2
 from jaxloss._numerics import horner
 from jaxloss._tracing import traced_once
 
 LOWEST = np.float32(-88)  # its n is -127, and 2**n by its bits 0
 LOG2_OF_E = np.float32(np.log2(np.e))
-# ln 2 in two parts, of which a small whole number times the first is exact.
-LN2 = np.float32(0.693359375), np.float32(np.log(2) - 0.693359375)
 # exp on [-ln 2 / 2, ln 2 / 2], minimax in relative error with value and slope of 1 at 0. An
 # exact 0.5 would be written as an array if a sum beside it has a 0.5, too.
 EXPONENTIAL = (
@@ -29,19 +28,6 @@ EXPONENTIAL = (
 )
 ROUNDER = np.float32(1.5 * 2**23)  # added, it leaves a whole number in the last bits
 BIAS = 127
-# (log(1 + f) - f + f^2 / 2) / f^3 for 1 + f from sqrt(1/2) to sqrt(2), minimax (Cephes, logf).
-LOGARITHM = (
-    3.3333331174e-1,
-    -2.4999993993e-1,
-    2.0000714765e-1,
-    -1.6668057665e-1,
-    1.4249322787e-1,
-    -1.2420140846e-1,
-    1.1676998740e-1,
-    -1.1514610310e-1,
-    7.0376836292e-2,
-)
-LEAST_FRACTION = np.float32(0.5**0.5)
 
 
 @jax.custom_jvp
@@ -107,32 +93,3 @@ def _saturating_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Arra
 
 
 saturating = traced_once(saturating)
-
-
-@jax.custom_jvp
-def log(x: Array) -> Array:
-    """log(x): -inf of 0 and of what is subnormal, NaN below."""
-    result: Array = lax.platform_dependent(x, cpu=_vectorised_log, default=jnp.log)
-    return result
-
-
-@log.defjvp
-def _log_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return log(*primals), tangents[0] / primals[0]
-
-
-@traced_once  # and so run as one: `jax_debug_nans` would stop at a NaN that is not selected
-def _vectorised_log(x: Array) -> Array:
-    """log(x) as n log(2) + log(1 + f), with n whole and f small; right to 1 ulp."""
-    if x.dtype != jnp.float32:
-        return jnp.log(x)
-    bits = lax.bitcast_convert_type(x, jnp.int32)
-    n = (bits - LEAST_FRACTION.view(np.int32)) >> 23
-    whole = n.astype(x.dtype)
-    f = lax.bitcast_convert_type(bits - (n << 23), x.dtype) - 1
-    square = f * f
-    rest = f * square * horner(f, LOGARITHM) + whole * LN2[1] - 0.5 * square
-    value = (f + rest) + whole * LN2[0]
-    least = jnp.where(x >= 0, jnp.full((), -jnp.inf, x.dtype), jnp.full((), jnp.nan, x.dtype))
-    value = jnp.where(x < jnp.inf, value, x)
-    return jnp.where(x < np.finfo(x.dtype).tiny, least, value)

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
 from jaxloss._derivatives import elementwise, settled, weighted
-from jaxloss._exponential import log
+from jaxloss._logarithm import logarithm
 from jaxloss._numerics import horner, ratio
 from jaxloss._reduced import Axis, reduced
 from jaxloss.distribution._units import in_base
@@ -327,7 +327,7 @@ def _shannon(p: Array, q: Array) -> Array:
     """(p log(p / m) + q log(q / m)) / 2 as m ((1 + s) log(1 + s) + (1 - s) log(1 - s)) / 2."""
     m, s, lower = _shares(p, q, jnp.minimum(p, q))
     near = jnp.square(s) * horner(jnp.square(s), CONVEXITY[s.dtype.itemsize])
-    far = lower * log(jnp.where(lower == 0, 1, lower))
+    far = lower * logarithm(jnp.where(lower == 0, 1, lower))
     far += horner(1 - CENTRE + jnp.abs(s), HIGHER_SHARE[s.dtype.itemsize])
     return settled(0.5 * m * jnp.where(jnp.abs(s) < 0.5, near, far))
 
@@ -350,7 +350,7 @@ def _log_share(p: Array, q: Array) -> Array:
     share = jnp.where(share == 0, 1, jnp.where(s > -0.5, 1 + s, share))
     # What rounding 1 + s has lost, over the share; 1 - s is near enough to one over that.
     lost = jnp.where(s > -0.5, s - (share - 1), 0)
-    return log(share) + lost * (1 - s)
+    return logarithm(share) + lost * (1 - s)
 
 
 @_log_share.defjvp

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
 from jaxloss._derivatives import settled, weighted
-from jaxloss._exponential import log
+from jaxloss._logarithm import logarithm
 from jaxloss._numerics import quotient
 from jaxloss._reduced import Axis, reduced
 from jaxloss.distribution._units import in_base
@@ -51,7 +51,7 @@ def information_content(
     (p,) = check.floats(probabilities=probabilities)
     mask = check.where(where, p.shape)
     p = p if mask is None else jnp.where(mask, p, 1)
-    return keep(mask, in_base(check, base, settled(0 - log(p))))
+    return keep(mask, in_base(check, base, settled(0 - logarithm(p))))
 
 
 def entropy(
@@ -158,27 +158,27 @@ def cross_entropy(
 @jax.custom_jvp
 def _surprise(p: Array) -> Array:
     """-p log(p), and 0 with derivative 0 at 0."""
-    return settled(-p * log(jnp.where(p == 0, 1, p)))
+    return settled(-p * logarithm(jnp.where(p == 0, 1, p)))
 
 
 @_surprise.defjvp
 def _surprise_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (p,) = primals
-    slope = jnp.where(p == 0, 0, -1 - log(jnp.where(p == 0, 1, p)))
+    slope = jnp.where(p == 0, 0, -1 - logarithm(jnp.where(p == 0, 1, p)))
     return _surprise(p), slope * tangents[0]
 
 
 @jax.custom_jvp
 def _cross_surprise(p: Array, t: Array) -> Array:
     """-t log(p), and 0 where both are 0."""
-    return settled(-t * log(_seen(p, t)))
+    return settled(-t * logarithm(_seen(p, t)))
 
 
 def _cross_surprise_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     p, t = _seen(*primals), primals[1]
-    return _cross_surprise(*primals), weighted((-quotient(t, p), -log(p)), tangents)
+    return _cross_surprise(*primals), weighted((-quotient(t, p), -logarithm(p)), tangents)
 
 
 _cross_surprise.defjvp(_cross_surprise_jvp, symbolic_zeros=True)
