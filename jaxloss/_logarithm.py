@@ -1,6 +1,7 @@
 """The logarithm by arithmetic, which is fused with what is before and after it.
 
-XLA's own takes two to three times as long on a CPU, and on a GPU has its result written.
+XLA's own takes two to three times as long on a CPU, and on a GPU has its result written. A TPU has
+an instruction for it: by arithmetic, entropies would take four times as many there.
 """
 
 import jax
@@ -34,10 +35,11 @@ def logarithm(x: Array, unit: Array | None = None) -> Array:
     In float32 it is right to 1 ulp. The derivative is 1 / x, and passes through no powers of a
     small x. The unit is a power of two, 1 if None, and constant.
     """
+    if unit is None:
+        value: Array = lax.platform_dependent(x, tpu=jnp.log, default=_by_arithmetic)
+        return value
     fraction, power = _parts(x)
-    if unit is not None:
-        power = power + _parts(unit)[1]
-    return _logarithm(x, fraction - 1, power)
+    return _logarithm(x, fraction - 1, power + _parts(unit)[1])
 
 
 @logarithm.defjvp
@@ -60,6 +62,11 @@ def _logarithm_of_one_plus_jvp(
 ) -> tuple[Array, Array]:
     (x,) = primals
     return logarithm_of_one_plus(x), _inverse(1 + x) * tangents[0]
+
+
+def _by_arithmetic(x: Array) -> Array:
+    fraction, power = _parts(x)
+    return _logarithm(x, fraction - 1, power)
 
 
 def _parts(x: Array) -> tuple[Array, Array]:

@@ -1,9 +1,12 @@
 """Losses of dense detectors: logits against qualities, distances and heat maps."""
 
 import functools
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
@@ -248,7 +251,33 @@ def distribution_focal_loss(
     # Sharded like the logits, so that the shares are, and their derivative needs no gather.
     bins = jnp.zeros_like(x) + lax.broadcasted_iota(x.dtype, (*[1] * y.ndim, x.shape[-1]), y.ndim)
     shares = relu(1 - absolute(bins - jnp.expand_dims(y, -1)))
-    return keep(rows.mask, distribution_cost(rows.x, blank(rows, shares, 0), rows.axis))
+    if rows.kept is not None:
+        shares = blank(rows, shares, 0)
+        return keep(rows.mask, distribution_cost(rows.x, shares, rows.axis))
+    cost = distribution_cost(rows.x, lax.stop_gradient(shares), rows.axis)
+    return keep(rows.mask, cost + _of_moving_shares(shares, rows.x))
+
+
+@jax.custom_jvp
+def _of_moving_shares(shares: Array, x: Array) -> Array:
+    """0, with the derivatives of the cost along shares of the last axis that always add up to 1.
+
+    They are differences of logits: all else that the bins cost cancels, and would leave its
+    rounding.
+    """
+    return jnp.zeros(x.shape[:-1], x.dtype)
+
+
+def _of_moving_shares_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Any, Any]
+) -> tuple[Array, Array]:
+    value, (shares, x), change = _of_moving_shares(*primals), primals, tangents[0]
+    if isinstance(change, SymbolicZero):
+        return value, jnp.zeros_like(value)
+    return value, -jnp.sum(change * jnp.where(shares > 0, x, 0), -1)
+
+
+_of_moving_shares.defjvp(_of_moving_shares_jvp, symbolic_zeros=True)
 
 
 def _quality_focal(known: float | None, x: Array, y: Array, beta: Array) -> Array:

@@ -77,9 +77,5 @@ ROWS = [
         differentiable=("logits", "targets"),
         class_axis={"logits": 1},
         zoo=bin_zoo,
-        exempt={
-            "platforms": "the slope along a target is the difference of what two bins cost, whose "
-            "digits may cancel; the sums that it is made of have a test of their own",
-        },
     ),
 ]
