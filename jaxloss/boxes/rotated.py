@@ -16,8 +16,8 @@ from jaxloss._numerics import (
     inverse_power_of_two,
     inverse_root_of_power_of_two,
     larger,
-    ratio,
     relu,
+    scaled_ratio,
     smaller,
 )
 from jaxloss._tracing import traced_once
@@ -60,16 +60,16 @@ class Corner(NamedTuple):
 def shared_fraction(first: Columns, second: Columns) -> Array:
     """IoU, exactly 1 for identical boxes."""
     shared, area, target_area, _ = _areas(first, second)
-    return ratio(shared, area + (target_area - shared))
+    return scaled_ratio(shared, area + (target_area - shared))
 
 
 @of_boxes
 def unshared_fraction(first: Columns, second: Columns) -> Array:
     """1 - IoU to the last digits: where boxes are close, from what sticks out of either."""
     shared, area, target_area, figure = _areas(first, second)
-    gap = 1 - ratio(shared, area + (target_area - shared))
+    gap = 1 - scaled_ratio(shared, area + (target_area - shared))
     outside, excess = _outside(lax.stop_gradient(figure))
-    exact = ratio(relu(2 * outside - excess), target_area + outside)
+    exact = scaled_ratio(relu(2 * outside - excess), target_area + outside)
     change = gap - lax.stop_gradient(gap)
     return lax.stop_gradient(jnp.where(gap < 0.5, exact, gap)) + change
 
@@ -190,8 +190,8 @@ def _edge(middle: Vector, half: Vector, right: Array, top: Array) -> Array:
     low, high = _cut(y - up, top), _cut(y + up, top)
     whole = ((low == y - up) & (high == y + up)) | (low == high)
     rise = jnp.where(whole, jnp.zeros_like(up), 2 * up)
-    start = x - across + ratio(low - (y - up), rise) * (2 * across)
-    end = x + across - ratio((y + up) - high, rise) * (2 * across)
+    start = x - across + scaled_ratio(low - (y - up), rise) * (2 * across)
+    end = x + across - scaled_ratio((y + up) - high, rise) * (2 * across)
     return (high - low) * _mean(start, end, right)
 
 
@@ -204,7 +204,7 @@ def _mean(start: Array, end: Array, limit: Array) -> Array:
     under = relu(-limit - low) - relu(-limit - high)
     whole = ((upper == high) & (lower == low)) | (upper == lower)
     run = jnp.where(whole, jnp.zeros_like(high), high - low)
-    return 0.5 * ((upper + lower) + (upper - lower) * ratio(over - under, run))
+    return 0.5 * ((upper + lower) + (upper - lower) * scaled_ratio(over - under, run))
 
 
 @traced_once
@@ -268,15 +268,15 @@ def _at(place: Array, start: Array, end: Array) -> Array:
 @traced_once
 def _positive_part(start: Array, end: Array) -> tuple[Array, Array]:
     """The places from which to which a linear function is positive, if it is anywhere."""
-    first = jnp.where(start < 0, ratio(-start, end - start), jnp.zeros_like(start))
-    return first, jnp.where(end < 0, ratio(start, start - end), jnp.ones_like(start))
+    first = jnp.where(start < 0, scaled_ratio(-start, end - start), jnp.zeros_like(start))
+    return first, jnp.where(end < 0, scaled_ratio(start, start - end), jnp.ones_like(start))
 
 
 @traced_once
 def _mean_positive(first: Array, last: Array) -> Array:
     """Mean of max(f, 0) over a linear f."""
     a, b = relu(first), relu(last)
-    share = jnp.where((first > 0) & (last > 0), jnp.ones_like(a), ratio(a - b, first - last))
+    share = jnp.where((first > 0) & (last > 0), jnp.ones_like(a), scaled_ratio(a - b, first - last))
     return 0.5 * (a + b) * share
 
 
