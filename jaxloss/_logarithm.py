@@ -4,11 +4,15 @@ XLA's own takes two to three times as long on a CPU, and on a GPU has its result
 an instruction for it: by arithmetic, entropies would take four times as many there.
 """
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from jaxloss._derivatives import weighted
 from jaxloss._numerics import horner, inverse_power_of_two, reciprocal, select
 from jaxloss._tracing import traced_once
 
@@ -29,31 +33,32 @@ REST = (
 
 
 @jax.custom_jvp
-def logarithm(x: Array, unit: Array | None = None) -> Array:
-    """ln(unit x): -inf of 0 and of what is subnormal, NaN below.
+def logarithm(*factors: Array) -> Array:
+    """ln of the product of factors, of which it need not be representable.
 
-    In float32 it is right to 1 ulp. The derivative is 1 / x, and passes through no powers of a
-    small x. The unit is a power of two, 1 if None, and constant.
+    In float32 that of one number is right to 1 ulp: -inf of 0 and of what is subnormal, NaN below.
+    Several are normal numbers. Derivatives are 1 / x, and pass through no powers of a small x.
     """
-    if unit is None:
-        value: Array = lax.platform_dependent(x, tpu=jnp.log, default=_by_arithmetic)
+    if len(factors) == 1:
+        value: Array = lax.platform_dependent(*factors, tpu=jnp.log, default=_by_arithmetic)
         return value
-    fraction, power = _parts(x)
-    return _logarithm(x, fraction - 1, power + _parts(unit)[1])
+    fractions, powers = zip(*map(_parts, factors), strict=True)
+    fraction, power = _parts(functools.reduce(jnp.multiply, fractions))
+    return _combined(fraction - 1, functools.reduce(jnp.add, powers, power))
 
 
-@logarithm.defjvp
-def _logarithm_jvp(
-    primals: tuple[Array, Array | None], tangents: tuple[Array, Array | None]
-) -> tuple[Array, Array]:
-    return logarithm(*primals), _inverse(primals[0]) * tangents[0]
+def _logarithm_jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    return logarithm(*primals), weighted(tuple(map(_inverse, primals)), tangents)
+
+
+logarithm.defjvp(_logarithm_jvp, symbolic_zeros=True)
 
 
 @jax.custom_jvp
 def logarithm_of_one_plus(x: Array) -> Array:
     """ln(1 + x), with the digits of a small x."""
     fraction, power = _parts(1 + x)
-    return _logarithm(1 + x, select(power == 0, x, fraction - 1), power)
+    return _of(1 + x, select(power == 0, x, fraction - 1), power)
 
 
 @logarithm_of_one_plus.defjvp
@@ -66,7 +71,7 @@ def _logarithm_of_one_plus_jvp(
 
 def _by_arithmetic(x: Array) -> Array:
     fraction, power = _parts(x)
-    return _logarithm(x, fraction - 1, power)
+    return _of(x, fraction - 1, power)
 
 
 def _parts(x: Array) -> tuple[Array, Array]:
@@ -78,17 +83,21 @@ def _parts(x: Array) -> tuple[Array, Array]:
     return lax.bitcast_convert_type(bits - (power << digits), x.dtype), power
 
 
-def _logarithm(x: Array, f: Array, power: Array) -> Array:
-    """ln(2^power (1 + f)) of a small f, which is that of x or a multiple of it."""
-    n = power.astype(x.dtype)
-    if x.dtype == jnp.float64:
-        value = jnp.log1p(f) + n * np.log(2)
-    else:
-        square = f * f
-        curved = f * square * horner(f, REST) - 0.5 * square
-        value = n * LN2[0] + (f + (curved + n * LN2[1]))
+def _of(x: Array, f: Array, power: Array) -> Array:
+    """ln(x), with x = 2^power (1 + f) where it is normal and finite."""
     none = select(x < 0, jnp.nan, jnp.full_like(x, -jnp.inf))
-    return select(x < np.finfo(x.dtype).tiny, none, select(x < jnp.inf, value, x))
+    value = select(x < jnp.inf, _combined(f, power), x)
+    return select(x < np.finfo(x.dtype).tiny, none, value)
+
+
+def _combined(f: Array, power: Array) -> Array:
+    """ln(2^power (1 + f)) of a small f."""
+    n = power.astype(f.dtype)
+    if f.dtype == jnp.float64:
+        return jnp.log1p(f) + n * np.log(2)
+    square = f * f
+    curved = f * square * horner(f, REST) - 0.5 * square
+    return n * LN2[0] + (f + (curved + n * LN2[1]))
 
 
 def _inverse(x: Array) -> Array:

@@ -208,10 +208,11 @@ def negative_log_fraction(x: Axis, y: Axis) -> Array:
     _, gap = _fractions(areas)
     near = -logarithm_of_one_plus(-select(close, gap, 0.0))
     far = logarithm(select(close | apart, 1.0, areas.prediction + areas.target - areas.shared))
+    factors = []
     for side, unit in zip((x, y), units, strict=True):
         known = close | apart | (unit == 0)
-        far -= logarithm(select(known, 1.0, side.shared), select(known, 1.0, unit))
-    loss = near + far
+        factors += [select(known, 1.0, side.shared), select(known, 1.0, unit)]
+    loss = near + far - logarithm(*factors)
     return select(apart | (loss >= 100), 100.0, loss)
 
 

@@ -17,8 +17,9 @@ from jaxloss._numerics import (
     inverse_root_of_power_of_two,
     reciprocal,
     root,
+    scaled_ratio,
 )
-from jaxloss._numerics import scaled_ratio as ratio
+from jaxloss._tracing import traced_once
 from jaxloss.boxes._columns import Columns, boxes_of, of_boxes
 from jaxloss.boxes._frames import Pair, length, named_by_length, pair_of, rotated
 
@@ -47,10 +48,10 @@ def logarithmic_distance(first: Columns, second: Columns) -> Array:
     w, h, W, H = (jnp.where(flat, one, side) for side in pair[2:6])
     side = _geometric_mean(_geometric_mean(w, h), _geometric_mean(W, H))
     far = ~flat & (distance >= 1024 * side)
-    near = ratio(jnp.where(far | infinite, 0 * one, distance), side)
+    near = scaled_ratio(jnp.where(far | infinite, 0 * one, distance), side)
     large, unit = jnp.where(far, distance, one), inverse_power_of_two(side)
-    sides = sum(logarithm(size, unit) for size in (w, h, W, H))
-    value = logarithm(large, unit) - 0.25 * sides + logarithm_of_one_plus(ratio(side, large))
+    sides = logarithm(w, h, W, H, *4 * [unit])
+    value = logarithm(large, unit) - 0.25 * sides + logarithm_of_one_plus(scaled_ratio(side, large))
     return jnp.where(infinite, ENORMOUS * one, jnp.where(far, value, logarithm_of_one_plus(near)))
 
 
@@ -91,7 +92,7 @@ def _leverage(pair: Pair) -> Array:
     unit, target_unit = inverse_power_of_two(w + h), inverse_power_of_two(W + H)
     w, h, W, H = w * unit, h * unit, W * target_unit, H * target_unit
     p, q = w * W + h * H, w * H + h * W
-    return ratio((p + q) * pair.sine, p + length(p * pair.cosine, q * pair.sine))
+    return scaled_ratio((p + q) * pair.sine, p + length(p * pair.cosine, q * pair.sine))
 
 
 @of_boxes
@@ -103,17 +104,19 @@ def logarithmic_divergence(first: Columns, second: Columns) -> Array:
     """
     pair = _thickened(_gaussians(first, second))
     infinite = _flat(pair)
-    pair = _replaced(pair, infinite)
-    unit = _divergence_unit(*lax.stop_gradient(pair))
+    pair = _constant(pair, infinite)
     across, up, w, h, W, H, _, s = pair
-    center = jnp.square(ratio(2 * across * unit, W)) + jnp.square(ratio(2 * up * unit, H))
-    turn = ratio((w - h) * unit * s, H) * ratio((w + h) * unit * s, H)
-    turn = turn * ratio(W - H, W) * ratio(W + H, W)
-    double = center + turn + _growth(w, W, unit) + _growth(h, H, unit)
+    by_W, by_H = _inverse(W), _inverse(H)
+    ratios = (2 * across * by_W, 2 * up * by_H, w * by_W, h * by_H, w * s * by_H)
+    unit = inverse_power_of_two(_largest(jnp.ones_like(w), *ratios))
+    center = jnp.square(2 * across * unit * by_W) + jnp.square(2 * up * unit * by_H)
+    turn = ((w - h) * unit * s * by_H) * ((w + h) * unit * s * by_H)
+    turn = turn * ((W - H) * by_W) * ((W + H) * by_W)
+    double = center + turn + _growth(w, W, by_W, unit) + _growth(h, H, by_H, unit)
     close = unit == 1
     large = jnp.where(close, jnp.ones_like(double), jnp.square(unit) + 0.5 * double)
     small = jnp.where(close, 0.5 * double, jnp.zeros_like(double))
-    value = logarithm_of_one_plus(small) + logarithm(large) - 2 * logarithm(unit)
+    value = logarithm_of_one_plus(small) + logarithm(large, *2 * [inverse_power_of_two(unit)])
     return jnp.where(infinite, jnp.full_like(value, ENORMOUS), value)
 
 
@@ -132,16 +135,16 @@ def rescaled_gap(first: Columns, second: Columns) -> Array:
     nothing = jnp.zeros_like(pair.across)
     pair = _scaled(_thickened(pair._replace(across=nothing, up=nothing)))
     flat = _flat(pair)
-    close = ~flat & (_excess_area(lax.stop_gradient(_replaced(pair, flat))) < 1)
-    far = 1 - 3 * _overlap(_replaced(pair, close))
-    return jnp.where(close, _close_gap(_replaced(pair, ~close)), far)
+    close = ~flat & (_excess_area(lax.stop_gradient(pair)) < 1)
+    far = 1 - 3 * _overlap(_constant(pair, close))
+    return jnp.where(close, _close_gap(_constant(pair, ~close)), far)
 
 
 def _overlap(pair: Pair) -> Array:
     whole = _joint_area(pair)
-    a = ratio(pair.width * pair.height, whole)
-    b = ratio(pair.target_width * pair.target_height, whole)
-    return a * ratio(b, a + b * (1 - a))
+    a = scaled_ratio(pair.width * pair.height, whole)
+    b = scaled_ratio(pair.target_width * pair.target_height, whole)
+    return a * scaled_ratio(b, a + b * (1 - a))
 
 
 def _close_gap(pair: Pair) -> Array:
@@ -152,7 +155,7 @@ def _close_gap(pair: Pair) -> Array:
     w, h, W, H = pair[2:6]
     excess = _excess_area(pair)
     r = root(1 + excess)
-    larger = ratio(h - H, H) + ratio(w - W, W) * ratio(h, H)
+    larger = scaled_ratio(h - H, H) + scaled_ratio(w - W, W) * scaled_ratio(h, H)
     side = root(1 + larger)
     square = jnp.square(larger * reciprocal(1 + side))
     n = 4 * excess * reciprocal(1 + r) + 2 * r * square * reciprocal(side)
@@ -164,12 +167,12 @@ def bhattacharyya_distance(first: Columns, second: Columns) -> Array:
     """Of the Gaussians with deviations of sides over the root of 12; at most 100."""
     pair = _thickened(_gaussians(first, second))
     flat = _flat(pair)
-    pair = _replaced(pair, flat)
     far = flat | (_bhattacharyya(lax.stop_gradient(pair)) >= 100)
-    value = _bhattacharyya(_replaced(pair, far))
+    value = _bhattacharyya(_constant(pair, far))
     return jnp.where(far, jnp.full_like(value, 100), value)
 
 
+@traced_once
 def _bhattacharyya(pair: Pair) -> Array:
     unit = inverse_power_of_two(_largest(*pair[2:6]))
     scaled = _scaled(pair)
@@ -177,10 +180,10 @@ def _bhattacharyya(pair: Pair) -> Array:
     whole = _joint_area(scaled)
     across, up = rotated(scaled.across, scaled.up, pair.cosine, -pair.sine)
     arms = (H * scaled.across, W * scaled.up, h * across, w * up)
-    center = sum(jnp.square(ratio(arm, whole)) for arm in arms)
+    center = sum(jnp.square(scaled_ratio(arm, whole)) for arm in arms)
     close = _excess_area(lax.stop_gradient(pair)) < 1
-    near = 0.5 * logarithm_of_one_plus(_excess_area(_replaced(pair, ~close)))
-    sides = sum(logarithm(side, unit) for side in pair[2:6])
+    near = 0.5 * logarithm_of_one_plus(_excess_area(_constant(pair, ~close)))
+    sides = logarithm(*pair[2:6], *4 * [unit])
     shape = jnp.where(close, near, logarithm(whole) - 0.5 * sides - math.log(2))
     return 3 * center + shape
 
@@ -192,41 +195,38 @@ def _joint_area(pair: Pair) -> Array:
     return length(along * pair.cosine, across * pair.sine)
 
 
+@traced_once
 def _excess_area(pair: Pair) -> Array:
     """The square of the joint area over 4 w h W H, less 1, of which every part is positive."""
     _, _, w, h, W, H, _, s = pair
-    wider = 0.5 * ratio(w - W, w) * ratio(w - W, W)
-    higher = 0.5 * ratio(h - H, h) * ratio(h - H, H)
-    turn = ratio((w - h) * s, h) * ratio(w + h, w) * ratio((W - H) * s, H) * ratio(W + H, W)
+    by_w, by_h, by_W, by_H = (_inverse(side) for side in (w, h, W, H))
+    wider = 0.5 * ((w - W) * by_w) * ((w - W) * by_W)
+    higher = 0.5 * ((h - H) * by_h) * ((h - H) * by_H)
+    turn = ((w - h) * s * by_h) * ((w + h) * by_w) * ((W - H) * s * by_H) * ((W + H) * by_W)
     return wider + higher + wider * higher + 0.25 * turn
 
 
-def _divergence_unit(
-    across: Array, up: Array, w: Array, h: Array, W: Array, H: Array, _: Array, s: Array
-) -> Array:
-    """A power of two of at most 1 that keeps the ratios in the divergence from overflowing."""
-    ratios = (ratio(2 * across, W), ratio(2 * up, H), ratio(w, W), ratio(h, H), ratio(w * s, H))
-    return inverse_power_of_two(_largest(jnp.ones_like(W), *ratios))
+def _inverse(side: Array) -> Array:
+    """1 / side, and 0 where that is 0."""
+    return scaled_ratio(jnp.ones_like(side), side)
 
 
-def _growth(side: Array, target: Array, unit: Array) -> Array:
+@traced_once
+def _growth(side: Array, target: Array, by_target: Array, unit: Array) -> Array:
     """g(r) = (r - 1)^2 + 2 (r - 1 - ln r) of a ratio of sides, times `unit` twice."""
+    change = (side - target) * unit * by_target
     close = jnp.abs(side - target) < 0.25 * target
-    near = ratio(
-        jnp.where(close, side - target, jnp.zeros_like(side)),
-        jnp.where(close, target, jnp.ones_like(target)),
-    )
-    near = unit * _less_logarithm(near)
-    change = ratio((side - target) * unit, target)
-    far = change - unit * (logarithm(side) - logarithm(target))
+    near = unit * _less_logarithm(jnp.where(close, (side - target) * by_target, 0))
+    far = change - unit * logarithm(side, by_target)
     return jnp.square(change) + 2 * unit * jnp.where(close, near, far)
 
 
 def _less_logarithm(x: Array) -> Array:
-    """x - ln(1 + x) of a small x, by the series of the inverse hyperbolic tangent."""
+    """x - ln(1 + x) for |x| <= 1/4, by the series of the inverse hyperbolic tangent."""
     z = x * reciprocal(2 + x)
     square = jnp.square(z)
-    return x * z - 2 * z * square * horner(square, tuple(1 / (2 * n + 3) for n in range(10)))
+    terms = 10 if x.dtype == jnp.float64 else 5
+    return x * z - 2 * z * square * horner(square, tuple(1 / (2 * n + 3) for n in range(terms)))
 
 
 def _thickened(pair: Pair) -> Pair:
@@ -249,11 +249,12 @@ def _flat(pair: Pair) -> Array:
     return inverse_power_of_two(functools.reduce(jnp.minimum, (w, h, W, H))) == 0
 
 
-def _replaced(pair: Pair, where: Array) -> Pair:
-    """The pair, with unit squares in place of those that are not computed with."""
-    zero, one = jnp.zeros_like(pair.width), jnp.ones_like(pair.width)
-    others = Pair(zero, zero, one, one, one, one, one, zero)
-    return Pair._make(jnp.where(where, b, a) for a, b in zip(pair, others, strict=True))
+def _constant(pair: Pair, where: Array) -> Pair:
+    """The pair, constant where its result is not selected, however large the derivatives are.
+
+    Its values stay, so that nothing is computed twice.
+    """
+    return Pair._make(jnp.where(where, lax.stop_gradient(x), x) for x in pair)
 
 
 def _scaled(pair: Pair) -> Pair:

@@ -12,7 +12,6 @@ from jax.typing import ArrayLike
 
 from jaxloss import reduction
 from jaxloss._arguments import Arguments
-from jaxloss._logarithm import logarithm
 from jaxloss._numerics import ratio, relu
 from jaxloss._sums import sums
 from jaxloss.segmentation._regions import (
@@ -533,7 +532,7 @@ def _background(x: Array, axis: int) -> Array:
 @jax.custom_jvp
 def _surprise(p: Array) -> Array:
     """-log(p), 100 at most, with the derivative -1 / max(p, 1e-12)."""
-    return -jnp.maximum(logarithm(p), -100)
+    return -jnp.maximum(jnp.log(p), -100)  # one by arithmetic would be written by a GPU
 
 
 @_surprise.defjvp
