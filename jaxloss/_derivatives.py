@@ -28,12 +28,38 @@ def pullback(
 ) -> tuple[Any, Callable[..., Any]]:
     """`jax.vjp` of the inputs at the places `varied` alone."""
 
+    of_varied = _of_varied(function, varied, inputs)
+    result: tuple[Any, Callable[..., Any]] = jax.vjp(of_varied, *(inputs[i] for i in varied))
+    return result
+
+
+def _of_varied(
+    function: Callable[..., Any], varied: Places, inputs: Sequence[Any]
+) -> Callable[..., Any]:
     def of_varied(*values: Any) -> Any:
         changed = dict(zip(varied, values, strict=True))
         return function(*(changed.get(place, x) for place, x in enumerate(inputs)))
 
-    result: tuple[Any, Callable[..., Any]] = jax.vjp(of_varied, *(inputs[i] for i in varied))
-    return result
+    return of_varied
+
+
+def known_at_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, which a rule calls to be evaluated.
+
+    JAX linearises a rule by tracing all its branches and jits again, to find out what in them
+    depends on tangents, but for functions with a rule of their own.
+    """
+    whole = jax.custom_jvp(function)
+
+    def jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+        varied = varied_places(tangents)
+        of_varied = _of_varied(function, varied, primals)
+        changed = tuple(tuple(x[place] for place in varied) for x in (primals, tangents))
+        result: tuple[Any, Any] = jax.jvp(of_varied, *changed)
+        return result
+
+    whole.defjvp(jvp, symbolic_zeros=True)
+    return whole
 
 
 def varied_places(tangents: Sequence[Any]) -> Places:
@@ -78,12 +104,13 @@ def elementwise(loss: Callable[..., Array], *, expensive: int = 1) -> Callable[.
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         varied = varied_places(tangents)
-        losses, slopes = lax.platform_dependent(
-            *jnp.broadcast_arrays(*primals),
+        by_platform = functools.partial(
+            lax.platform_dependent,
             tpu=functools.partial(of_tpu, varied),
             cpu=_on_vectors(functools.partial(value_and_slopes, varied)),
             default=functools.partial(apart, varied),
         )
+        losses, slopes = known_at_once(by_platform)(*jnp.broadcast_arrays(*primals))
         return losses, weighted(slopes, tuple(tangents[place] for place in varied))
 
     function.defjvp(jvp, symbolic_zeros=True)

@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide
-from jaxloss._derivatives import computed_together, pullback, settled, varied_places
+from jaxloss._derivatives import computed_together, known_at_once, pullback, settled, varied_places
 
 Columns = tuple[Array, ...]
 Summands = Array | tuple[Array, ...]
@@ -82,7 +82,7 @@ def of_boxes(
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         varied = varied_places(tangents)
-        value, slopes = value_and_slopes(varied, *primals)
+        value, slopes = known_at_once(partial(value_and_slopes, varied))(*primals)
         products = [
             jnp.sum(slope * tangents[place], -1) if place < 2 else slope * tangents[place]
             for place, slope in zip(varied, slopes, strict=True)

@@ -60,7 +60,10 @@ class Corner(NamedTuple):
 def shared_fraction(first: Columns, second: Columns) -> Array:
     """IoU, exactly 1 for identical boxes."""
     shared, area, target_area, _ = _areas(first, second)
-    return scaled_ratio(shared, area + (target_area - shared))
+    union = area + (target_area - shared)
+    fraction = scaled_ratio(shared, union)
+    lost = jnp.where((shared == union) & (union > 0), 1 - fraction, 0)
+    return fraction + lax.stop_gradient(lost)
 
 
 @of_boxes
