@@ -1,11 +1,13 @@
 """Losses of a residual that grow more slowly than its square, so that outliers pull less."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
@@ -312,12 +314,14 @@ def _robust(x: Array, alpha: Array) -> Array:
     return jnp.where(near, around_two, elsewhere)
 
 
-def _robust_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+def _robust_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
     x, alpha = primals
-    _, along_alpha = jax.jvp(lambda a: _robust.fun(x, a), (alpha,), (jnp.ones_like(alpha),))
     root = jnp.exp(0.5 * _exponent(x, alpha))
-    slopes = (x * root) * root, along_alpha
-    return _robust(x, alpha), weighted(slopes, tangents)
+    along_x = (x * root) * root
+    if isinstance(tangents[1], SymbolicZero):
+        return _robust(x, alpha), along_x * tangents[0]
+    value, along_alpha = jax.jvp(lambda a: _robust.fun(x, a), (alpha,), (jnp.ones_like(alpha),))
+    return value, weighted((along_x, along_alpha), tangents)
 
 
 _robust.defjvp(_robust_jvp, symbolic_zeros=True)
