@@ -53,9 +53,8 @@ def known_at_once(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
         varied = varied_places(tangents)
-        of_varied = _of_varied(function, varied, primals)
-        changed = tuple(tuple(x[place] for place in varied) for x in (primals, tangents))
-        result: tuple[Any, Any] = jax.jvp(of_varied, *changed)
+        chosen, changes = (tuple(x[place] for place in varied) for x in (primals, tangents))
+        result: tuple[Any, Any] = jax.jvp(_of_varied(function, varied, primals), chosen, changes)
         return result
 
     whole.defjvp(jvp, symbolic_zeros=True)

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array, lax
 
 from jaxloss._derivatives import weighted
-from jaxloss._numerics import horner, inverse_power_of_two, reciprocal, select
+from jaxloss._numerics import horner, scaled_ratio, select
 from jaxloss._tracing import traced_once
 
 # ln 2 in two parts, of which a small whole number times the first is exact.
@@ -101,9 +101,8 @@ def _combined(f: Array, power: Array) -> Array:
 
 
 def _inverse(x: Array) -> Array:
-    scale = inverse_power_of_two(x)
-    normal = scale > 0
-    return select(normal, scale * reciprocal(select(normal, x * scale, 1.0)), jnp.inf)
+    inverse: Array = scaled_ratio(jnp.ones_like(x), x)
+    return select(inverse == 0, jnp.inf, inverse)
 
 
 logarithm = traced_once(logarithm)

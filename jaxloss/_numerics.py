@@ -26,7 +26,7 @@ ARCTANGENT = (
     0.00284989,
 )
 
-# Less the bits of a positive number of float32, they are about those of its reciprocal.
+# Less the bits of a number of float32, they are about those of its reciprocal.
 GUESS = np.int32(0x7EF311C7)
 
 # Less half the bits of a positive number of float32, they are about those of 1 / sqrt of it.
@@ -118,7 +118,7 @@ def _power(bits: Array, like: Array) -> Array:
 
 @jax.custom_jvp
 def reciprocal(x: Array) -> Array:
-    """1 / x of a positive x, with derivatives that need no division either.
+    """1 / x of an x of order 1, of either sign, with derivatives that need no division either.
 
     No compiler repeats a division: kernels that need its result read it from memory, and with it
     what it is made of, kernel by kernel. In float32 this is a guess by the bits of x, right to 5 %,
@@ -206,19 +206,23 @@ def _quotient_jvp(
 
 
 @traced_once
-def scaled_ratio(numerator: Array, denominator: Array) -> Array:
-    """`ratio` by a reciprocal: a last digit less, and one division for it and its derivatives."""
-    scale = inverse_power_of_two(denominator)
-    scaled = select(scale > 0, denominator * scale, 1.0)
-    return (numerator * scale) * reciprocal(scaled)
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """numerator / denominator, and 0 with derivative 0 where the denominator is 0."""
+    scale, scaled = _of_order_one(denominator)
+    return (numerator * scale) / scaled
 
 
 @traced_once
-def ratio(numerator: Array, denominator: Array) -> Array:
-    """numerator / denominator, and 0 with derivative 0 where the denominator is 0."""
-    scale = inverse_power_of_two(denominator)
-    scaled = select(scale > 0, denominator * scale, 1.0)
-    return (numerator * scale) / scaled
+def scaled_ratio(numerator: Array, denominator: Array) -> Array:
+    """`ratio` by a reciprocal: a last digit less, and no division in it and its derivatives."""
+    scale, scaled = _of_order_one(denominator)
+    return (numerator * scale) * reciprocal(scaled)
+
+
+def _of_order_one(x: Array) -> tuple[Array, Array]:
+    """A power of two and x times it, of order 1; 0 and 1 where x is 0."""
+    scale = inverse_power_of_two(x)
+    return scale, select(scale > 0, x * scale, 1.0)
 
 
 @jax.custom_jvp

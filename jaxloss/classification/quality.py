@@ -255,26 +255,27 @@ def distribution_focal_loss(
         shares = blank(rows, shares, 0)
         return keep(rows.mask, distribution_cost(rows.x, shares, rows.axis))
     cost = distribution_cost(rows.x, lax.stop_gradient(shares), rows.axis)
-    return keep(rows.mask, cost + _of_moving_shares(shares, rows.x))
+    return keep(rows.mask, _of_moving_shares(cost, shares, rows.x))
 
 
 @jax.custom_jvp
-def _of_moving_shares(shares: Array, x: Array) -> Array:
-    """0, with the derivatives of the cost along shares of the last axis that always add up to 1.
+def _of_moving_shares(cost: Array, shares: Array, x: Array) -> Array:
+    """The cost, with its derivatives along shares of the last axis that always add up to 1.
 
     They are differences of logits: all else that the bins cost cancels, and would leave its
     rounding.
     """
-    return jnp.zeros(x.shape[:-1], x.dtype)
+    return cost
 
 
 def _of_moving_shares_jvp(
-    primals: tuple[Array, Array], tangents: tuple[Any, Any]
+    primals: tuple[Array, Array, Array], tangents: tuple[Any, Any, Any]
 ) -> tuple[Array, Array]:
-    value, (shares, x), change = _of_moving_shares(*primals), primals, tangents[0]
-    if isinstance(change, SymbolicZero):
-        return value, jnp.zeros_like(value)
-    return value, -jnp.sum(change * jnp.where(shares > 0, x, 0), -1)
+    (cost, shares, x), (along_x, change, _) = primals, tangents
+    slope = jnp.zeros_like(cost) if isinstance(along_x, SymbolicZero) else along_x
+    if not isinstance(change, SymbolicZero):
+        slope -= jnp.sum(change * jnp.where(shares > 0, x, 0), -1)
+    return _of_moving_shares(*primals), slope
 
 
 _of_moving_shares.defjvp(_of_moving_shares_jvp, symbolic_zeros=True)
