@@ -92,12 +92,13 @@ def _of(x: Array, f: Array, power: Array) -> Array:
 
 def _combined(f: Array, power: Array) -> Array:
     """ln(2^power (1 + f)) of a small f."""
-    n = power.astype(f.dtype)
+    n, square = power.astype(f.dtype), f * f
     if f.dtype == jnp.float64:
-        return jnp.log1p(f) + n * np.log(2)
-    square = f * f
-    curved = f * square * horner(f, REST) - 0.5 * square
-    return n * LN2[0] + (f + (curved + n * LN2[1]))
+        value: Array = jnp.log1p(f) + n * np.log(2)
+    else:
+        curved = f * square * horner(f, REST) - 0.5 * square
+        value = n * LN2[0] + (f + (curved + n * LN2[1]))
+    return value
 
 
 def _inverse(x: Array) -> Array:
