@@ -13,7 +13,6 @@ import pytest
 import jaxloss
 from jaxloss import _classes, _derivatives, _sums
 from jaxloss._exponential import falling_exp
-from jaxloss._logarithm import logarithm
 from tests.calculus import assert_total, both, differences, few, precision
 from tests.registry._row import integers, normal, uniform
 
@@ -233,18 +232,6 @@ def test_the_exponential_of_what_is_not_positive():
     edges = falling_exp(jnp.array([0.0, -0.0, -jnp.inf, -1e30, jnp.nan]))
     np.testing.assert_array_equal(edges, [1, 1, 0, 0, np.nan])
     assert jax.grad(falling_exp)(0.0) == 1
-
-
-def test_the_logarithm():
-    some = np.exp(np.linspace(-87.3, 88.7, 100_001)), 1 + np.linspace(-0.4, 0.6, 100_001)
-    x = np.concatenate(some).astype(np.float32)
-    expected = np.log(x.astype(np.float64))
-    found = np.asarray(jax.jit(logarithm)(x), np.float64)
-    np.testing.assert_allclose(found, expected, rtol=1e-7)
-    edges = [0.0, -0.0, 1e-40, -1.0, -np.inf, np.nan, np.inf, 1.0]
-    expected = [-np.inf, -np.inf, -np.inf, np.nan, np.nan, np.nan, np.inf, 0.0]
-    np.testing.assert_array_equal(logarithm(jnp.array(edges)), expected)
-    assert jax.grad(logarithm)(4.0) == 0.25
 
 
 def test_labels_of_every_kind_agree():

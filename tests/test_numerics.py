@@ -65,3 +65,25 @@ def test_what_is_exact():
     assert logarithm(jnp.float32(1)) == logarithm_of_one_plus(jnp.float32(0)) == 0
     assert logarithm(jnp.float32(8), jnp.float32(0.125)) == 0
     assert list(saturating(jnp.array([0.0, 90.0, 1e30, jnp.inf]))) == [0, 1, 1, 1]
+
+
+def test_the_logarithm_of_every_number():
+    x = np.exp(np.linspace(-87.3, 88.7, 100_001)).astype(np.float32)
+    found = np.asarray(jax.jit(logarithm)(x), np.float64)
+    np.testing.assert_allclose(found, np.log(x.astype(np.float64)), rtol=1e-7)
+    expected = [-np.inf, -np.inf, -np.inf, np.nan, np.nan, np.nan, np.inf, 0.0]
+    for dtype in (np.float32, np.float64):
+        subnormal = np.finfo(dtype).tiny / 2
+        edges = np.array([0.0, -0.0, subnormal, -1.0, -np.inf, np.nan, np.inf, 1.0], dtype)
+        with jax.enable_x64(True):
+            np.testing.assert_array_equal(logarithm(jnp.asarray(edges)), expected)
+    assert jax.grad(logarithm)(4.0) == 0.25
+    assert jax.grad(logarithm)(0.0) == np.inf
+
+
+def test_the_logarithm_of_a_product_that_is_not_representable():
+    factors = [np.float32(x) for x in (3e30, 7e20, 2e-30, 5e-21)]
+    expected = np.sum(np.log(np.array(factors, np.float64)))
+    np.testing.assert_allclose(logarithm(*map(jnp.float32, factors)), expected, rtol=1e-6)
+    slopes = jax.grad(logarithm, tuple(range(4)))(*map(jnp.float32, factors))
+    np.testing.assert_allclose(slopes, [1 / x for x in factors], rtol=1e-6)

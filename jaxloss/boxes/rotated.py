@@ -6,6 +6,7 @@ other: no list of vertices, no sort, fixed shapes.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -16,8 +17,8 @@ from jaxloss._numerics import (
     inverse_power_of_two,
     inverse_root_of_power_of_two,
     larger,
+    reciprocal,
     relu,
-    scaled_ratio,
     smaller,
 )
 from jaxloss._tracing import traced_once
@@ -61,7 +62,7 @@ def shared_fraction(first: Columns, second: Columns) -> Array:
     """IoU, exactly 1 for identical boxes."""
     shared, area, target_area, _ = _areas(first, second)
     union = area + (target_area - shared)
-    fraction = scaled_ratio(shared, union)
+    fraction = _ratio(shared, union)
     lost = jnp.where((shared == union) & (union > 0), 1 - fraction, 0)
     return fraction + lax.stop_gradient(lost)
 
@@ -70,9 +71,9 @@ def shared_fraction(first: Columns, second: Columns) -> Array:
 def unshared_fraction(first: Columns, second: Columns) -> Array:
     """1 - IoU to the last digits: where boxes are close, from what sticks out of either."""
     shared, area, target_area, figure = _areas(first, second)
-    gap = 1 - scaled_ratio(shared, area + (target_area - shared))
+    gap = 1 - _ratio(shared, area + (target_area - shared))
     outside, excess = _outside(lax.stop_gradient(figure))
-    exact = scaled_ratio(relu(2 * outside - excess), target_area + outside)
+    exact = _ratio(relu(2 * outside - excess), target_area + outside)
     change = gap - lax.stop_gradient(gap)
     return lax.stop_gradient(jnp.where(gap < 0.5, exact, gap)) + change
 
@@ -193,8 +194,8 @@ def _edge(middle: Vector, half: Vector, right: Array, top: Array) -> Array:
     low, high = _cut(y - up, top), _cut(y + up, top)
     whole = ((low == y - up) & (high == y + up)) | (low == high)
     rise = jnp.where(whole, jnp.zeros_like(up), 2 * up)
-    start = x - across + scaled_ratio(low - (y - up), rise) * (2 * across)
-    end = x + across - scaled_ratio((y + up) - high, rise) * (2 * across)
+    start = x - across + _ratio(low - (y - up), rise) * (2 * across)
+    end = x + across - _ratio((y + up) - high, rise) * (2 * across)
     return (high - low) * _mean(start, end, right)
 
 
@@ -207,7 +208,30 @@ def _mean(start: Array, end: Array, limit: Array) -> Array:
     under = relu(-limit - low) - relu(-limit - high)
     whole = ((upper == high) & (lower == low)) | (upper == lower)
     run = jnp.where(whole, jnp.zeros_like(high), high - low)
-    return 0.5 * ((upper + lower) + (upper - lower) * scaled_ratio(over - under, run))
+    return 0.5 * ((upper + lower) + (upper - lower) * _ratio(over - under, run))
+
+
+@traced_once
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    """`ratio`, by what is fused on a CPU: there a division would be a kernel of its own.
+
+    On others the arithmetic would not fit in one.
+    """
+    unit = inverse_power_of_two(denominator)
+    inverse = _reciprocal(jnp.where(unit > 0, denominator * unit, 1))
+    return (numerator * unit) * inverse
+
+
+@jax.custom_jvp
+def _reciprocal(x: Array) -> Array:
+    value: Array = lax.platform_dependent(x, cpu=reciprocal, default=lambda x: 1 / x)
+    return value
+
+
+@_reciprocal.defjvp
+def _reciprocal_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = _reciprocal(*primals)
+    return value, -value * (value * tangents[0])
 
 
 @traced_once
@@ -271,7 +295,7 @@ def _at(place: Array, start: Array, end: Array) -> Array:
 @traced_once
 def _positive_part(start: Array, end: Array) -> tuple[Array, Array]:
     """The places from which to which a linear function is positive, if it is anywhere."""
-    zero = scaled_ratio(start, start - end)
+    zero = _ratio(start, start - end)
     return jnp.where(start < 0, zero, 0), jnp.where(end < 0, zero, 1)
 
 
@@ -279,7 +303,7 @@ def _positive_part(start: Array, end: Array) -> tuple[Array, Array]:
 def _mean_positive(first: Array, last: Array) -> Array:
     """Mean of max(f, 0) over a linear f."""
     a, b = relu(first), relu(last)
-    share = jnp.where((first > 0) & (last > 0), jnp.ones_like(a), scaled_ratio(a - b, first - last))
+    share = jnp.where((first > 0) & (last > 0), jnp.ones_like(a), _ratio(a - b, first - last))
     return 0.5 * (a + b) * share
 
 

@@ -51,7 +51,7 @@ def information_content(
     (p,) = check.floats(probabilities=probabilities)
     mask = check.where(where, p.shape)
     p = p if mask is None else jnp.where(mask, p, 1)
-    return keep(mask, in_base(check, base, settled(0 - logarithm(p))))
+    return keep(mask, in_base(check, base, _information(p)))
 
 
 def entropy(
@@ -153,6 +153,17 @@ def cross_entropy(
     arrays = check.pair(probabilities=probabilities, targets=targets)
     rows = reduced(check, axis, where, *arrays)
     return in_base(check, base, rows.total(_cross_surprise(*rows.arrays)))
+
+
+@jax.custom_jvp
+def _information(p: Array) -> Array:
+    """-log(p), whose derivative shares nothing with it that a GPU would write."""
+    return settled(0 - logarithm(p))
+
+
+@_information.defjvp
+def _information_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return _information(*primals), -quotient(tangents[0], primals[0])
 
 
 @jax.custom_jvp
