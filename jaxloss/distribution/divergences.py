@@ -324,12 +324,17 @@ def _log_ratio(log_q: Array, t: Array) -> tuple[Array, Array]:
 
 @jax.custom_jvp
 def _shannon(p: Array, q: Array) -> Array:
-    """(p log(p / m) + q log(q / m)) / 2 as m ((1 + s) log(1 + s) + (1 - s) log(1 - s)) / 2."""
-    m, s, lower = _shares(p, q, jnp.minimum(p, q))
+    """(p log(p / m) + q log(q / m)) / 2 as m ((1 + s) log(1 + s) + (1 - s) log(1 - s)) / 2.
+
+    Here m = (p + q) / 2 and s = (p - q) / 2m.
+    """
+    total = p + q
+    inverse = 1 / jnp.where(total == 0, 1, total)
+    s, lower = (p - q) * inverse, 2 * jnp.minimum(p, q) * inverse
     near = jnp.square(s) * horner(jnp.square(s), CONVEXITY[s.dtype.itemsize])
     far = lower * logarithm(jnp.where(lower == 0, 1, lower))
     far += horner(1 - CENTRE + jnp.abs(s), HIGHER_SHARE[s.dtype.itemsize])
-    return settled(0.5 * m * jnp.where(jnp.abs(s) < 0.5, near, far))
+    return settled(0.25 * total * jnp.where(jnp.abs(s) < 0.5, near, far))
 
 
 def _shannon_jvp(
@@ -346,7 +351,10 @@ _shannon.defjvp(_shannon_jvp, symbolic_zeros=True)
 @jax.custom_jvp
 def _log_share(p: Array, q: Array) -> Array:
     """log(2 p / (p + q)), and 0 with derivative 0 where p is 0."""
-    _, s, share = _shares(p, q, p)
+    total = p + q
+    # In another text than that of the divergence, or a CPU would write the quotient of both.
+    inverse = 1 / jnp.where(total != 0, total, 1)
+    s, share = (p - q) * inverse, 2 * p * inverse
     share = jnp.where(share == 0, 1, jnp.where(s > -0.5, 1 + s, share))
     # What rounding 1 + s has lost, over the share; 1 - s is near enough to one over that.
     lost = jnp.where(s > -0.5, s - (share - 1), 0)
@@ -360,10 +368,3 @@ def _log_share_jvp(
     p, q = primals
     slope = ratio(ratio(q, p) * tangents[0] - tangents[1], p + q)
     return _log_share(p, q), jnp.where(p == 0, 0, slope)
-
-
-def _shares(p: Array, q: Array, part: Array) -> tuple[Array, Array, Array]:
-    """m = (p + q) / 2, (p - q) / 2m and part / m; of nothing all are 0."""
-    total = p + q
-    inverse = 1 / jnp.where(total == 0, 1, total)
-    return 0.5 * total, (p - q) * inverse, 2 * part * inverse
