@@ -80,7 +80,8 @@ def _others_jvp(
 
 def _tangent_of(others: Others, x: Array, at: Array, tangent: Array, axis: int) -> Others:
     own = jnp.sum(jnp.where(at, tangent, jnp.zeros((), x.dtype)), axis, keepdims=True)
-    total = jnp.sum(mass_beside(x, at, others.highest) * tangent, axis, keepdims=True)
+    mass = jnp.where(at, jnp.zeros((), x.dtype), mass_up_to(others.highest, x))
+    total = jnp.sum(mass * tangent, axis, keepdims=True)
     return Others(own, jnp.zeros_like(others.highest), total)
 
 
@@ -121,9 +122,9 @@ def _gaps_by_passes(
 ) -> tuple[Others, Array]:
     highest = jnp.maximum(_highest(x, label, at, axis), np.finfo(x.dtype).min)
     own = jnp.expand_dims(picked(x, label, at, axis), axis)
-    parts = mass_beside(x, at, highest), _half_gaps(own, x, shares, kept)
+    parts = mass_up_to(highest, x), _half_gaps(own, x, shares, kept)
     total, gaps = (jnp.expand_dims(part, axis) for part in _row_sums(parts, axis))
-    return Others(own, highest, total), 2 * gaps
+    return _others(own, highest, total), 2 * gaps
 
 
 def _gaps_apart(
@@ -140,13 +141,21 @@ def _half_gaps(own: Array, x: Array, shares: Array, kept: Array | None) -> Array
 
 def _by_passes(x: Array, label: Array, at: Array, axis: int, alone: bool = False) -> Others:
     highest = jnp.maximum(_highest(x, label, at, axis), np.finfo(x.dtype).min)
-    mass = mass_beside(x, at, highest)
+    mass = mass_up_to(highest, x)
     if alone and _vectors(x.shape, axis) > 1:
         parts = jnp.where(at, x, jnp.zeros((), x.dtype)), mass
         own, total = _row_sums(parts, axis)
     else:
         own, total = picked(x, label, at, axis), jnp.sum(mass, axis)
-    return Others(jnp.expand_dims(own, axis), highest, jnp.expand_dims(total, axis))
+    return _others(jnp.expand_dims(own, axis), highest, jnp.expand_dims(total, axis))
+
+
+def _others(own: Array, highest: Array, total: Array) -> Others:
+    """`Others` of a total over all classes.
+
+    The label has 1 of it at most, and one of the others has 1: so little is lost by subtraction.
+    """
+    return Others(own, highest, total - mass_up_to(highest, own))
 
 
 def _highest(x: Array, label: Array, at: Array, axis: int) -> Array:
@@ -199,9 +208,12 @@ def _joined(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, Array, A
     return a[0] + b[0], highest, total
 
 
-def mass_beside(x: Array, at: Array, highest: Array) -> Array:
-    """exp(x - highest), and 0 at the label; in one text, so that a CPU computes it once."""
-    return falling_exp(jnp.where(at, -jnp.inf, x) - highest)
+def mass_up_to(highest: Array, x: Array) -> Array:
+    """exp(x - highest), and 1 above, where the label may be.
+
+    In one text, so that a CPU computes it once; to leave out the label there costs it a tenth.
+    """
+    return falling_exp(jnp.where(x > highest, jnp.zeros((), x.dtype), x - highest))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
-from jaxloss._classes import Others, Sums, finite, mass_beside, others_and_gaps, others_of, sums_of
+from jaxloss._classes import Others, Sums, finite, mass_up_to, others_and_gaps, others_of, sums_of
 from jaxloss._derivatives import weighted
 from jaxloss._exponential import falling_exp
 from jaxloss._logistic import Logit, logistic, softplus
@@ -36,7 +36,7 @@ def _log_odds_against_jvp(
 ) -> tuple[Logit, Logit]:
     x, label, at = primals
     others = others_of(x, label, at, axis)  # once: a branch by platform is not recognised again
-    slopes = jnp.where(at, -jnp.ones((), x.dtype), _shares(x, at, others))
+    slopes = jnp.where(at, -jnp.ones((), x.dtype), _shares(x, others))
     tangent = jnp.sum(slopes * tangents[0], axis)
     return _squeezed(_logit_of(others), axis), Logit(tangent, jnp.zeros_like(tangent))
 
@@ -80,7 +80,7 @@ def _smoothed_cost_jvp(
     spread = jnp.sum(shares, axis, keepdims=True)
     pull = (own + spread) * wrong
     slopes = (
-        jnp.where(at, spread - pull, pull * _shares(x, at, others)) - shares,
+        jnp.where(at, spread - pull, pull * _shares(x, others)) - shares,
         cost,
         cost + (others.own - finite(x, kept)),
     )
@@ -137,9 +137,9 @@ def _distribution_cost_and_error_jvp(
 distribution_cost_and_error.defjvp(_distribution_cost_and_error_jvp, symbolic_zeros=True)
 
 
-def _shares(x: Array, at: Array, others: Others) -> Array:
-    """What each other class has of their total."""
-    return mass_beside(x, at, others.highest) / jnp.where(others.total > 0, others.total, 1)
+def _shares(x: Array, others: Others) -> Array:
+    """What each other class has of their total; at the label no such number."""
+    return mass_up_to(others.highest, x) / jnp.where(others.total > 0, others.total, 1)
 
 
 def _logit_of(others: Others) -> Logit:
