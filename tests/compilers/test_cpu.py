@@ -1,14 +1,18 @@
 """What value and gradient compute, keep and send, as far as a CPU's compiler tells."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import pytest
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
+import jaxloss
 from bench.compilers.cases import cases
 from bench.compilers.jaxpr import transcendentals
 from bench.compilers.sharding import SHARDED, SPECS, collectives
+from jaxloss import _classes, _sums
 from tests.compilers.figures import compiled, counted, per_element, temporary
 from tests.compilers.limits import TEMPORARY, TRANSCENDENTALS
 from tests.compiling import OPTIMIZED
@@ -73,6 +77,46 @@ def test_a_sharded_cross_entropy_needs_few_reductions(axes, reductions):
 def test_a_sharded_elementwise_loss_reduces_once_an_axis(name, spec, reductions):
     found = _collectives(name, {"logits": spec, "labels": spec})
     assert found == {"all-reduce": reductions}
+
+
+def smoothed(x, y):
+    return jaxloss.softmax_cross_entropy_with_integer_labels(x, y, label_smoothing=0.1)
+
+
+def rows(arrays):
+    """As many classes as make the longest loop that is unrolled, four times."""
+    return 8, 4 * _classes.VECTORS[arrays] * _classes.WIDTH
+
+
+LABELS, MAPS = jnp.zeros(8, jnp.int32), (2, 3, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("loss", "x", "y"),
+    [
+        pytest.param(
+            jaxloss.softmax_cross_entropy_with_integer_labels, rows(2), LABELS, id="labels"
+        ),
+        pytest.param(smoothed, rows(2), LABELS, id="smoothed labels"),
+        pytest.param(jaxloss.softmax_cross_entropy, rows(5), jnp.ones(rows(5)), id="soft labels"),
+        pytest.param(
+            lambda x, y: jaxloss.dice_loss(x, y, axis=(-2, -1)), MAPS, jnp.ones(MAPS), id="regions"
+        ),
+    ],
+)
+def test_sums_of_several_arrays_are_unrolled_to_vectors(monkeypatch, tmp_path, loss, x, y):
+    """LLVM would add longer lines, or larger terms, one number after another."""
+    for module in (_classes, _sums):
+        monkeypatch.setattr(module, "undivided", lambda: True)
+    options = OPTIMIZED | {"xla_dump_to": str(tmp_path)}
+    jax.jit(loss).lower(jnp.zeros(x), y).compile(compiler_options=options)
+    kernels = [path.read_text() for path in tmp_path.glob("*reduce_fusion*with-opt.ll")]
+    found = [
+        [len(re.findall(rf"= fmul[a-z ]* {kind}", kernel)) for kind in (r"<\d+ x float>", "float")]
+        for kernel in kernels
+    ]
+    vectors, numbers = max(found, key=sum)
+    assert vectors >= 16 > 2 >= numbers
 
 
 def _collectives(name, specs):
