@@ -13,7 +13,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxloss._derivatives import written_together
 from jaxloss._numerics import inverse_power_of_two
 from jaxloss._platform import undivided
-from jaxloss._sums import Arrays, largest, sums, sums_on_cpu
+from jaxloss._sums import Arrays, sums, sums_on_cpu
 
 Axes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -26,8 +26,8 @@ def scaled_products(
 ) -> tuple[Arrays, Arrays]:
     """Scales of the vectors that are made of `arrays`, and sums of products of scaled vectors.
 
-    A scale is a power of two that brings the largest element, the length or `least` into [4, 8):
-    no product over- or underflows. It is 0 where all are 0, a constant, and of the vectors' rank,
+    A scale is a power of two that brings the length or `least` into [4, 8): no product over- or
+    underflows. It is 0 where all are 0, a constant, and of the vectors' rank,
     as the sums are. The `pairs` are of numbers of vectors, each with itself among them.
     """
     found: tuple[Arrays, Arrays] = _found(vectors, pairs, axes, least, *arrays)
@@ -53,30 +53,72 @@ def _scaled_products_jvp(
 def _found(
     vectors: Vectors, pairs: Pairs, axes: Axes, least: Array, *arrays: Any
 ) -> tuple[Arrays, Arrays]:
-    def in_two_passes(least: Array, *arrays: Any) -> tuple[Arrays, Arrays]:
-        made = vectors(*arrays)
-        tops = largest(tuple(jnp.abs(x) for x in made), axes)
-        scales = tuple(_scale(jnp.expand_dims(top, axes), least) for top in tops)
-        scaled = tuple(x * scale for x, scale in zip(made, scales, strict=True))
-        products = sums(tuple(scaled[i] * scaled[j] for i, j in pairs), axes)
-        return scales, tuple(jnp.expand_dims(x, axes) for x in products)
+    def at_three_sizes(least: Array, *arrays: Any) -> tuple[Arrays, Arrays]:
+        return _at_three_sizes(vectors, pairs, axes, least, *arrays)
 
     def on_cpu(least: Array, *arrays: Any) -> tuple[Arrays, Arrays]:
         if not undivided():
-            return in_two_passes(least, *arrays)
-        return _in_one_pass(vectors, pairs, axes, in_two_passes, least, *arrays)
+            return at_three_sizes(least, *arrays)
+        return _at_one_scale(vectors, pairs, axes, at_three_sizes, least, *arrays)
 
     found: tuple[Arrays, Arrays] = lax.platform_dependent(
-        least, *arrays, cpu=on_cpu, default=in_two_passes
+        least, *arrays, cpu=on_cpu, default=at_three_sizes
     )
     return found
 
 
-def _in_one_pass(
+def _at_three_sizes(
+    vectors: Vectors, pairs: Pairs, axes: Axes, least: Array, *arrays: Any
+) -> tuple[Arrays, Arrays]:
+    """Products of the vectors as they are, far larger and far smaller, in one pass.
+
+    At one of these sizes they neither over- nor underflow: the product of the lengths tells which.
+    """
+    made = vectors(*arrays)
+    size = _size(made[0].dtype)
+    terms = ((made[i] * by) * (made[j] * by) for i, j in pairs for by in (1.0, size, 1 / size))
+    found = tuple(jnp.expand_dims(x, axes) for x in sums(tuple(terms), axes))
+    products = dict(zip(pairs, zip(found[::3], found[1::3], found[2::3], strict=True), strict=True))
+    lengths = tuple(_length(*products[i, i]) for i in range(len(made)))
+    scales = tuple(_scale(length, least) for length in lengths)
+
+    def scaled(i: int, j: int) -> Array:
+        as_is, larger, smaller = products[i, j]
+        (a, by_a), (b, by_b) = (_own(lengths[k]) for k in (i, j))
+        small, large = a * b < 1 / size, a * b > float(np.finfo(a.dtype).max) / 256
+        product = jnp.where(small, larger, jnp.where(large, smaller, as_is))
+        back = jnp.where(small, 1 / size, jnp.where(large, size, jnp.ones_like(a)))
+        # Both at once, since one alone may over- or underflow.
+        cosine = product * ((back * by_a) * (back * by_b))
+        return cosine * (scales[i] / by_a) * (scales[j] / by_b)
+
+    return scales, tuple(scaled(i, j) for i, j in pairs)
+
+
+def _size(dtype: Any) -> float:
+    """2**84, of float32: what is too small to be squared is not if it is so much larger."""
+    return 2.0 ** (np.finfo(dtype).maxexp * 21 // 32)
+
+
+def _length(as_is: Array, larger: Array, smaller: Array) -> Array:
+    """The root of a sum of squares, the highest finite number at most."""
+    size = _size(as_is.dtype)
+    root = jnp.where(as_is < jnp.inf, jnp.sqrt(as_is), size * jnp.sqrt(smaller))
+    length = jnp.where(as_is < 1 / size, jnp.sqrt(larger) / size, root)
+    return jnp.minimum(length, np.finfo(length.dtype).max)
+
+
+def _own(length: Array) -> tuple[Array, Array]:
+    """The length and its scale, of 1 where that is 0: such products are 0 whatever the other."""
+    length = jnp.where(_scale(length, 0) == 0, 1, length)
+    return length, _scale(length, 0)
+
+
+def _at_one_scale(
     vectors: Vectors,
     pairs: Pairs,
     axes: Axes,
-    in_two_passes: Callable[..., tuple[Arrays, Arrays]],
+    at_three_sizes: Callable[..., tuple[Arrays, Arrays]],
     least: Array,
     *arrays: Any,
 ) -> tuple[Arrays, Arrays]:
@@ -102,11 +144,11 @@ def _in_one_pass(
         )
 
     all_safe = functools.reduce(jnp.logical_and, map(jnp.all, safe))
-    chosen: tuple[Arrays, Arrays] = lax.cond(all_safe, scaled, in_two_passes, least, *arrays)
+    chosen: tuple[Arrays, Arrays] = lax.cond(all_safe, scaled, at_three_sizes, least, *arrays)
     return chosen
 
 
-def _scale(top: Array, least: Array) -> Array:
+def _scale(top: Array, least: Array | float) -> Array:
     return inverse_power_of_two(0.25 * jnp.maximum(top, least))
 
 
