@@ -1,5 +1,6 @@
 """Losses of embeddings that come in pairs and triplets; the vectors' axis is reduced."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -8,7 +9,7 @@ from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
 from jaxloss._lengths import distances
 from jaxloss._logistic import known_number
 from jaxloss._numerics import relu
-from jaxloss.embedding._vectors import length, masks, power, scale_of
+from jaxloss.embedding._vectors import masks, power, scale_of
 
 
 def contrastive_loss(
@@ -65,12 +66,24 @@ def contrastive_loss(
     shape = broadcast_shape(a, b)
     check.shape("a", a, (..., None), "vectors along the last axis")
     kept, mask = masks(check, where, shape, -1)
-    difference = jnp.subtract(*hide(kept, a, b))
-    distance = length(difference)
+    (distance,) = distances(a, (b,), kept, jnp.zeros((), a.dtype), (len(shape) - 1,))
     alike = check.mask("same", same, shape[:-1], "one answer a pair")
     margin = check.parameter("margin", margin, distance)
-    near = jnp.sum(jnp.square(difference), -1)
-    return keep(mask, 0.5 * jnp.where(alike, near, jnp.square(relu(margin - distance))))
+    near = _half_square(jnp.subtract(*hide(kept, a, b)), distance)
+    return keep(mask, jnp.where(alike, near, 0.5 * jnp.square(relu(margin - distance))))
+
+
+@jax.custom_jvp
+def _half_square(difference: Array, distance: Array) -> Array:
+    """Of the distance, which is the length of the difference, of which it has the derivatives."""
+    return 0.5 * jnp.square(distance)
+
+
+@_half_square.defjvp
+def _half_square_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    return _half_square(*primals), jnp.sum(primals[0] * tangents[0], -1)
 
 
 def triplet_margin_loss(
