@@ -120,7 +120,8 @@ def _along_lines(
     width = _width(distance)
     while (count := _most_strips(size // width)) >= LEAST_STRIPS:
         cut = (*before, size // (count * width), count, width * distance)
-        arrays = _over_axis(tuple(x.reshape(cut) for x in arrays), axes[0] + 1, combine, start)
+        cuts = tuple(x.reshape(cut) for x in arrays)
+        arrays = _over_strips(cuts, axes[0] + 1, combine, start)
         size //= count
     lines = tuple(x.reshape(*before, size, *after) for x in arrays)
     return _over_axis(lines, axes[0], combine, start)
@@ -147,8 +148,17 @@ def _strips(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: floa
     before, after = aval.shape[:axis], aval.shape[axis + 1 :]
     width = aval.shape[axis] // count
     strips = tuple(x.reshape(*before, count, width * math.prod(after)) for x in arrays)
-    combined = _over_axis(strips, axis, combine, start)
+    combined = _over_strips(strips, axis, combine, start)
     return tuple(x.reshape(*before, width, *after) for x in combined)
+
+
+def _over_strips(arrays: Arrays, axis: int, combine: Combine, start: float) -> Arrays:
+    """As two arrays if it is one: of that alone the compiler for CPUs would write all terms."""
+    if len(arrays) > 1:
+        return _over_axis(arrays, axis, combine, start)
+    (x,) = arrays
+    parts = jnp.where(x > 0, x, start), jnp.where(x > 0, start, x)
+    return (combine(*_over_axis(parts, axis, combine, start)),)
 
 
 def _most_strips(size: Any) -> int:

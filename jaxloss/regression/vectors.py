@@ -197,12 +197,14 @@ class _Pair(NamedTuple):
       units: both vectors, divided.
       factors: what they were multiplied by, as two factors that do not overflow.
       long: whether their lengths are above the root of the floor.
+      lacks: what the squares of the units lack to 1: 0 where the vectors are long.
       cosine: the product of the units.
     """
 
     units: tuple[Array, Array]
     factors: tuple[tuple[Array, Array], tuple[Array, Array]]
     long: tuple[Array, Array]
+    lacks: tuple[Array, Array]
     cosine: Array
 
 
@@ -219,6 +221,7 @@ def _pair(u: Array, v: Array, floor: Array, axes: tuple[int, ...]) -> _Pair:
         (u * by_u / u_root, v * by_v / v_root),
         ((by_u, u_root), (by_v, v_root)),
         (long_u, long_v),
+        (_lack(long_u, u_square, u_root), _lack(long_v, v_square, v_root)),
         product / u_root / v_root,
     )
 
@@ -231,6 +234,10 @@ def _root(square: Array, floor: Array, scale: Array) -> tuple[Array, Array]:
     """Whether a square is above the floor, and the root of the larger; 1 where the scale is 0."""
     long = (square >= floor) & (scale > 0)
     return long, jnp.sqrt(jnp.where(scale == 0, 1, jnp.where(long, square, floor)))
+
+
+def _lack(long: Array, square: Array, root: Array) -> Array:
+    return jnp.where(long, 0, 1 - square / root / root)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
@@ -253,15 +260,13 @@ _cosine.defjvp(_cosine_jvp, symbolic_zeros=True)
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
 def _one_minus_cosine(u: Array, v: Array, floor: Array, axes: tuple[int, ...]) -> Array:
+    return _apart(_pair(u, v, floor, axes), axes)
+
+
+def _apart(pair: _Pair, axes: tuple[int, ...]) -> Array:
     """Half the squared difference of the units, in which nothing cancels, and what is short."""
-    pair = _pair(u, v, floor, axes)
-    a, b = pair.units
-    gap, *squares = sums((jnp.square(a - b), jnp.square(a), jnp.square(b)), axes)
-    lacks = (
-        jnp.where(jnp.squeeze(long, axes), 0, 1 - square)
-        for long, square in zip(pair.long, squares, strict=True)
-    )
-    return 0.5 * sum(lacks, gap)
+    (gap,) = sums((jnp.square(pair.units[0] - pair.units[1]),), axes)
+    return 0.5 * (gap + jnp.squeeze(sum(pair.lacks), axes))
 
 
 def _one_minus_cosine_jvp(
@@ -269,10 +274,10 @@ def _one_minus_cosine_jvp(
     primals: tuple[Array, Array, Array],
     tangents: tuple[Any, Any, Any],
 ) -> tuple[Array, Array]:
-    value = _one_minus_cosine(*primals, axes)
-    rest = jnp.expand_dims(value, axes)
-    pair = _pair(*primals, axes)._replace(cosine=1 - rest)
-    return value, -_turn(pair, primals[2], tangents, axes, lambda a, b: (b - a) + rest * a)
+    # One pair: of two, whose uses differ, the sums would not be recognised as the same.
+    pair = _pair(*primals, axes)
+    turn = _turn(pair, primals[2], tangents, axes, lambda a, b: (b - a) + (1 - pair.cosine) * a)
+    return _apart(pair, axes), -turn
 
 
 _one_minus_cosine.defjvp(_one_minus_cosine_jvp, symbolic_zeros=True)
