@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide
 from jaxloss._derivatives import computed_together, known_at_once, pullback, settled, varied_places
+from jaxloss.boxes._blocks import in_blocks
 
 Columns = tuple[Array, ...]
 Summands = Array | tuple[Array, ...]
@@ -66,12 +67,15 @@ def of_boxes(
     @partial(jax.jit, static_argnums=0)
     def value_and_slopes(varied: tuple[int, ...], *primals: Array) -> tuple[Array, list[Array]]:
         shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
-        inputs: list[Any] = [
-            columns_of(jnp.broadcast_to(boxes, (*shape, boxes.shape[-1]))) for boxes in primals[:2]
-        ]
+        inputs = [jnp.broadcast_to(boxes, (*shape, boxes.shape[-1])) for boxes in primals[:2]]
         for place, primal in enumerate(primals[2:], 2):
             inputs.append(jnp.broadcast_to(primal, shape) if place in varied else primal)
-        summands, pull = pullback(of_columns, varied, inputs)
+        result: tuple[Array, list[Array]] = in_blocks(partial(of_all, varied), shape, *inputs)
+        return result
+
+    def of_all(varied: tuple[int, ...], *inputs: Array) -> tuple[Array, list[Array]]:
+        columns = [*map(columns_of, inputs[:2]), *inputs[2:]]
+        summands, pull = pullback(of_columns, varied, columns)
         slopes = jax.tree.map(lambda *x: _sum(x), *(pull(unit) for unit in _units(summands)))
         leaves, structure = jax.tree.flatten((settled(_sum(summands)), slopes))
         value, slopes = jax.tree.unflatten(structure, computed_together(*leaves))
