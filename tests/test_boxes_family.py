@@ -422,6 +422,19 @@ def test_alpha_of_one_is_the_loss_itself():
     for penalty, loss in (("giou", jaxloss.giou_loss), ("ciou", jaxloss.ciou_loss)):
         found = jaxloss.alpha_iou_loss(p, t, alpha=1.0, penalty=penalty)
         np.testing.assert_allclose(found, loss(p, t), rtol=2e-6, atol=1e-7)
+    inverted, box = np.float32([5, 7, 1, 2]), np.float32([2, 3, 7, 6])
+    expected = jaxloss.ciou_loss(inverted, box)
+    found = jaxloss.alpha_iou_loss(inverted, box, alpha=1.0, penalty="ciou")
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 3.0])
+def test_penalties_of_any_size_are_raised(alpha):
+    penalty = np.float32([1e-12, 0.3, 1 - 1e-3, 1, 1 + 1e-3, 2, 7, 1e6, 1e12])
+    power = jax.vmap(jax.value_and_grad(partial(terms.powered_penalty, alpha=alpha)))
+    exact = penalty.astype(np.float64)
+    expected = exact**alpha, alpha * exact ** (alpha - 1)
+    chex.assert_trees_all_close(power(penalty), expected, rtol=1e-5)
 
 
 def test_focal_weights_normalise_the_mean():

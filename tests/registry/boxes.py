@@ -283,12 +283,12 @@ ROWS = [
     ),
     transform(
         name="boxes.terms.powered_penalty",
-        arrays={"penalty": GAP},
+        arrays={"penalty": 7 * GAP},
         settings=({"alpha": 3.0}, {"alpha": 0.5}),
         differentiable=("penalty",),
         any_shape=frozenset({"penalty"}),
         hyperparameters={"alpha": (0.5, 2.0, 3.0)},
-        zoo=lambda: {"penalty": gap_zoo()["gap"]},
+        zoo=lambda: {"penalty": np.append(gap_zoo()["gap"], [1.001, 2.0, 7.0, 1e6, 1e12])},
     ),
     transform(
         name="boxes.terms.rectified",

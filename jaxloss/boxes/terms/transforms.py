@@ -128,9 +128,19 @@ def powered_penalty(penalty: ArrayLike, *, alpha: ArrayLike) -> Array:
 @elementwise
 def power(penalty: Array, alpha: Array) -> Array:
     """penalty^alpha, and 0 with derivative 0 where the penalty is 0 or less."""
-    none, one = penalty <= 0, jnp.ones_like(penalty)
-    log = _negative_log(one, select(none, one, penalty))
-    return select(none, 0 * one, jnp.exp(-alpha * log))
+    none = penalty <= 0
+    return select(none, 0.0, jnp.exp(alpha * _log(select(none, 1.0, penalty))))
+
+
+@jax.custom_jvp
+def _log(x: Array) -> Array:
+    """ln x, whose slope meets what it is multiplied by before it can overflow."""
+    return logarithm(x)
+
+
+@_log.defjvp
+def _log_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return _log(*primals), scaled_ratio(tangents[0], primals[0])
 
 
 def rectified(
