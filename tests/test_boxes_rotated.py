@@ -370,6 +370,28 @@ def test_a_loss_never_falls_as_boxes_move_apart(loss, setting, turn):
         assert np.all(np.diff(losses) >= -1e-13), direction
 
 
+@pytest.mark.parametrize("transform", ["sqrt", "log1p"])
+def test_boxes_far_away_are_pulled_as_the_formula_says(transform):
+    far = 10.0 ** np.arange(2, 19)
+    t = np.float32(np.broadcast_to(FIRST, (far.size, 5)))
+    p = t + np.float32([1, 0, 0, 0, 0]) * np.float32(far)[:, None]
+    loss = partial(jaxloss.gwd_loss, tau=1.0, transform=transform)
+    found = jax.vmap(jax.grad(loss))(p, t)[:, 0]
+    expected = {
+        "sqrt": 1 / (1 + far) ** 2,
+        "log1p": 2 * far / (1 + far**2) / (1 + np.log1p(far**2)) ** 2,
+    }[transform]
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
+@zero_at_best
+def test_the_farthest_boxes_have_a_loss_and_a_gradient(loss, setting):
+    away = np.float32([3e38, -3e38, 0, 0, 0])
+    run = jax.jit(jax.value_and_grad(partial(loss, **setting)))
+    found = run(np.float32(FIRST) + away, np.float32(SECOND) - away)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+
+
 def test_check_values_of_distances():
     """The squared Wasserstein distance, both divergences, and what is left of ProbIoU."""
     with jax.enable_x64(True):

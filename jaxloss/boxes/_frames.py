@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jaxloss._numerics import (
@@ -40,8 +41,14 @@ def pair_of(first: Columns, second: Columns) -> Pair:
     """The pair from the columns cx, cy, w, h, radians of both."""
     (x, y, w, h, turn), (X, Y, W, H, target_turn) = first, second
     cosine, sine = cosine_and_sine(target_turn)
-    across, up = rotated(x - X, y - Y, cosine, -sine)
+    across, up = rotated(_apart(x, X), _apart(y, Y), cosine, -sine)
     return Pair(across, up, w, h, W, H, *_between(turn, target_turn))
+
+
+def _apart(a: Array, b: Array) -> Array:
+    """a - b, at most a quarter of the largest number, which leaves room to add and to double."""
+    apart, largest = a - b, 0.25 * np.finfo(a.dtype).max
+    return select(apart > largest, largest, select(apart < -largest, -largest, apart))
 
 
 def named_by_angle(pair: Pair) -> Pair:

@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -515,7 +516,21 @@ def probiou_loss(
 
 def _bounded(distance: Array, tau: Array) -> Array:
     """1 - 1 / (tau + distance)."""
-    return (tau - 1 + distance) / (tau + distance)
+    return _fraction_of_one_more(tau - 1 + distance)
+
+
+@jax.custom_jvp
+def _fraction_of_one_more(x: Array) -> Array:
+    """x / (1 + x) of x >= 0, whose slope 1 / (1 + x)^2 keeps its digits however large x is."""
+    return x / (1 + x)
+
+
+@_fraction_of_one_more.defjvp
+def _fraction_of_one_more_jvp(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    (x,) = primals
+    return _fraction_of_one_more(x), ratio(ratio(tangents[0], 1 + x), 1 + x)
 
 
 def _bounded_root(logarithm: Array, tau: Array) -> Array:
@@ -539,9 +554,17 @@ def _hellinger(distance: Array) -> Array:
     return jnp.where(unit == 0, square, known) * inverse_power_of_two(unit)
 
 
+def _logarithm_of_one_plus_square(distance: Array) -> Array:
+    """ln(1 + D^2) of a D >= 0 whose square may overflow."""
+    one = jnp.ones_like(distance)
+    far = distance > jnp.finfo(distance.dtype).eps ** -0.5
+    near = logarithm_of_one_plus(jnp.square(jnp.where(far, 0 * one, distance)))
+    return jnp.where(far, 2 * logarithm(jnp.where(far, distance, one)), near)
+
+
 DISTANCES: dict[str, Callable[[Array, Array], Array]] = {
     "sqrt": wasserstein_distance,
-    "log1p": lambda p, t: logarithm_of_one_plus(jnp.square(wasserstein_distance(p, t))),
+    "log1p": lambda p, t: _logarithm_of_one_plus_square(wasserstein_distance(p, t)),
     "normalized": logarithmic_distance,
 }
 DIVERGENCES: dict[str, Callable[[Array, Array], Array]] = {
