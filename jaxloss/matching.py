@@ -307,7 +307,7 @@ def mine_hard_negatives(
       positive: boolean `[A]`; never chosen.
       negative: boolean `[A]`, the candidates, as `Matches.negative`; all that are not positive by
         default.
-      ratio: scalar `>= 0`, negatives for each positive; may be traced.
+      ratio: scalar `>= 0`, negatives for each positive, `inf` for all; may be traced.
       minimum: scalar, how many are wanted even where positives are few; may be traced.
       where: boolean `[A]`; False removes an anchor, whatever it holds: it is neither chosen nor
         counted.
@@ -348,6 +348,8 @@ def mine_hard_negatives(
     if mask is not None:
         positive, candidates = positive & mask, candidates & mask
     ratio, minimum = check.scalar("ratio", ratio, losses), check.scalar("minimum", minimum, losses)
-    wanted = jnp.maximum(jnp.floor(ratio * jnp.sum(positive, dtype=losses.dtype)), minimum)
+    positives = jnp.sum(positive, dtype=losses.dtype)
+    each = jnp.where(positives == 0, jnp.zeros_like(ratio), ratio)  # which may be infinite
+    wanted = jnp.maximum(jnp.floor(each * positives), minimum)
     wanted = jnp.minimum(wanted, losses.size)
     return largest(losses, wanted.astype(jnp.int32), candidates)

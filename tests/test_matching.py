@@ -251,6 +251,14 @@ def test_mining_extremes():
         assert found in (set(order[:count]), {*order[: count + 1]} - {5})  # 1e-45 may be taken as 0
 
 
+def test_without_positives_an_infinite_ratio_takes_the_minimum():
+    losses, none = np.float32([1, 2, 3]), np.zeros(3, bool)
+    found = mine_hard_negatives(losses, none, ratio=np.inf, minimum=2)
+    np.testing.assert_array_equal(found, [False, True, True])
+    found = mine_hard_negatives(losses, losses == 2, ratio=np.inf)
+    np.testing.assert_array_equal(found, losses != 2)
+
+
 def test_mining_in_float64():
     with jax.enable_x64(True):
         losses = 1 + 1e-12 * np.arange(6.0)
