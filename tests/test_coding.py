@@ -118,6 +118,11 @@ def test_expected_bins_of_certain_and_extreme_logits():
     np.testing.assert_allclose(boxes.decode_distribution(logits), [1.0, 1.0, 1.0])
 
 
+def test_no_bins_are_refused():
+    with pytest.raises(ValueError, match=r"`logits` has shape \(2, 0\), expected at least one bin"):
+        boxes.decode_distribution(jnp.ones((2, 0)))
+
+
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 3, 5, 4)])
 def test_any_rank(shape):
     deltas = np.float32(normal(*shape, seed=8))

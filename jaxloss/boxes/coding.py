@@ -324,6 +324,10 @@ def decode_distribution(logits: ArrayLike) -> Array:
     check = Arguments("decode_distribution")
     (logits,) = check.floats(logits=logits)
     check.shape("logits", logits, (..., None), "bins last")
+    if logits.shape[-1] == 0:
+        raise ValueError(
+            f"`{check.function}`: `logits` has shape {logits.shape}, expected at least one bin"
+        )
     bins = lax.broadcasted_iota(logits.dtype, logits.shape, logits.ndim - 1)
     return jnp.sum(bins * jax.nn.softmax(logits, axis=-1), axis=-1)
 
