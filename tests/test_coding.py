@@ -131,7 +131,9 @@ def test_any_rank(shape):
     assert boxes.encode_deltas(anchor, anchor).shape == shape
 
 
-def test_refused_weights_name_what_fits():
+def test_refused_settings_name_what_fits():
+    with pytest.raises(ValueError, match=r"`decode_deltas`: `clamp` has shape \(4,\), expected \(\)"):
+        boxes.decode_deltas(jnp.zeros((5, 4)), jnp.zeros((5, 4)), clamp=jnp.ones(4))
     with pytest.raises(ValueError, match=r"`decode_deltas`: `weights` has shape \(3,\)"):
         boxes.decode_deltas(jnp.zeros((5, 4)), jnp.zeros((5, 4)), weights=(1.0, 2.0, 3.0))
     with pytest.raises(ValueError, match=r"`encode_distances`: `points` has shape \(5, 4\)"):

@@ -82,8 +82,8 @@ def decode_deltas(
       anchors: `[..., 4]` as x1, y1, x2, y2, the rank of `deltas` with dimensions equal or 1.
       weights: divide the four deltas: a number, four of them as a tuple or an array, or the rank
         of `deltas`.
-      clamp: the largest `d_w` and `d_h`, so that `exp` does not overflow; ln(1000 / 16) by
-        default, `inf` for none.
+      clamp: the largest `d_w` and `d_h`, so that `exp` does not overflow: a scalar, may be traced;
+        ln(1000 / 16) by default, `inf` for none.
 
     Returns:
       `[..., 4]` as x1, y1, x2, y2 in the anchors' unit, ordered where the anchors are.
@@ -99,7 +99,8 @@ def decode_deltas(
 
     Raises:
       TypeError: an argument is a list, or `deltas` are not floating point.
-      ValueError: the last dimensions are not 4, or the others are neither equal nor 1.
+      ValueError: the last dimensions are not 4, the others are neither equal nor 1, or `clamp` is
+        not a scalar.
 
     Reference:
       Girshick, Donahue, Darrell and Malik, "Rich feature hierarchies for accurate object detection
@@ -113,7 +114,7 @@ def decode_deltas(
     check = Arguments("decode_deltas")
     deltas, anchors = _boxes(check, deltas=deltas, anchors=anchors)
     deltas = deltas / weights_of(check, weights, deltas)
-    clamp = check.parameter("clamp", clamp, deltas)
+    clamp = check.scalar("clamp", clamp, deltas)
     anchor_center, anchor_sides = _center_and_sides(anchors)
     shift, log_scale = jnp.split(deltas, 2, axis=-1)
     center = anchor_center + shift * anchor_sides
