@@ -202,10 +202,10 @@ class Arguments:
     def sizes(self, name: str, value: Any) -> tuple[int, int]:
         """Height and width, static whole numbers, or dimensions of a symbolic shape."""
         fits = isinstance(value, tuple) and len(value) == 2
-        if not fits or not all(isinstance(n, int) or export.is_symbolic_dim(n) for n in value):
+        if not fits or not all(_is_size(n) for n in value):
             raise ValueError(
-                f"`{self.function}`: `{name}` is {value}, expected a tuple of two whole numbers: "
-                f"height and width"
+                f"`{self.function}`: `{name}` is {value}, expected a tuple of two whole numbers, 0 "
+                f"or more: height and width"
             )
         height, width = value
         return height, width
@@ -263,6 +263,11 @@ class Arguments:
             assertion(*values)
         except AssertionError:
             raise error(f"`{self.function}`: {message}") from None
+
+
+def _is_size(value: Any) -> bool:
+    whole = isinstance(value, int | np.integer)
+    return value >= 0 if whole else export.is_symbolic_dim(value)
 
 
 def _readable(shape: tuple[Any, ...]) -> str:

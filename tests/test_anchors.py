@@ -55,6 +55,13 @@ def test_an_empty_map_has_no_anchors():
     assert boxes.grid_points((2, 0), 8).shape == (2, 0, 2)
 
 
+def test_sizes_may_be_numbers_of_numpy():
+    shape = (np.int64(1), np.int32(2))
+    np.testing.assert_array_equal(boxes.grid_points(shape, 8.0), boxes.grid_points((1, 2), 8.0))
+    image, known = boxes.retinanet_anchors((np.int64(64), 96)), boxes.retinanet_anchors((64, 96))
+    np.testing.assert_array_equal(image, known)
+
+
 def test_feature_maps_of_symbolic_size():
     height, width = export.symbolic_shape("height, width")
 
@@ -111,6 +118,10 @@ def test_retinanet_strides_divide_the_image_by_the_level():
         (
             lambda: boxes.grid_points((8.0, 4), 8),
             r"`feature_shape` is \(8.0, 4\), expected a tuple",
+        ),
+        (
+            lambda: boxes.grid_points((-1, 2), 8),
+            r"`feature_shape` is \(-1, 2\), expected a tuple of two whole numbers, 0 or more",
         ),
         (
             lambda: boxes.grid_points((2, 2), (1, 2, 3)),

@@ -48,7 +48,8 @@ def grid_points(feature_shape: Pair, stride: Numbers, *, offset: float | Array =
 
     Raises:
       TypeError: `stride` is a list, or an array that is not floating point.
-      ValueError: `feature_shape` is not two whole numbers, or `stride` not one or two numbers.
+      ValueError: `feature_shape` is not two whole numbers of 0 or more, or `stride` not one or two
+        numbers.
 
     Reference:
       Tian, Shen, Chen and He, "FCOS: Fully Convolutional One-Stage Object Detection", 2019,
@@ -103,8 +104,8 @@ def anchor_grid(
 
     Raises:
       TypeError: an argument is a list, or `stride` is an array that is not floating point.
-      ValueError: `feature_shape` is not two whole numbers, `stride` not one or two numbers, or
-        `scales` or `aspect_ratios` has not one axis.
+      ValueError: `feature_shape` is not two whole numbers of 0 or more, `stride` not one or two
+        numbers, or `scales` or `aspect_ratios` has not one axis.
 
     Reference:
       Ren, He, Girshick and Sun, "Faster R-CNN: Towards Real-Time Object Detection with Region
@@ -169,7 +170,8 @@ def ssd_anchors(
       both orientations are there.
 
     Raises:
-      ValueError: a shape is not two whole numbers, or the tuples do not fit `feature_shapes`.
+      ValueError: a shape is not two whole numbers of 0 or more, or the tuples do not fit
+        `feature_shapes`.
 
     Reference:
       Liu, Anguelov, Erhan, Szegedy, Reed, Fu and Berg, "SSD: Single Shot MultiBox Detector", 2015,
@@ -234,7 +236,8 @@ def retinanet_anchors(
       round.
 
     Raises:
-      ValueError: a shape is not two whole numbers, or `scales` do not fit `feature_shapes`.
+      ValueError: a shape is not two whole numbers of 0 or more, or `scales` do not fit
+        `feature_shapes`.
 
     Reference:
       Lin, Goyal, Girshick, He and Dollar, "Focal Loss for Dense Object Detection", 2017, arXiv
