@@ -199,6 +199,21 @@ def test_nan_in_a_box_is_not_lost(loss):
     np.testing.assert_array_equal(np.isnan(found), np.arange(IMAGES) == 4)
 
 
+@both
+@pytest.mark.parametrize("box_loss", [None, jaxloss.giou_loss])
+def test_no_anchor_has_an_object_without_area(loss, box_loss):
+    """Not even where every overlap is enough, or of an anchor that is the same segment."""
+    segments = np.float32([[5, 5, 5, 60], [9, 40, 80, 40], [70, 20, 40, 30], [30, 30, 30, 30]])
+    anchors = np.float32(ANCHORS)
+    anchors[:4] = segments
+    setting = {"positive_threshold": 0.0, "negative_threshold": 0.0, "box_loss": box_loss}
+    found = compiled(loss, **setting)(
+        np.float32(DELTAS[0]), np.float32(LOGITS[0]), anchors, segments, np.int32([1, 2, 3, 1])
+    )
+    assert found.localization == found.positives == 0
+    assert np.isfinite(found.classification)
+
+
 def test_the_background_may_be_last():
     rolled = call(
         detection.ssd_loss,

@@ -83,7 +83,9 @@ def retinanet_loss(
 
     Edge cases:
       An image without objects has the focal loss of its negatives. A label out of range makes the
-      loss of its image NaN, unless masked; so does NaN in a box. Matching is not differentiated.
+      loss of its image NaN, unless masked; so does NaN in a box. No anchor is trained towards an
+      object without area, inverted ones included, whatever the thresholds. Matching is not
+      differentiated.
 
     Differences:
       torchvision's `RetinaNet.compute_loss` before its division by the positives of each image,

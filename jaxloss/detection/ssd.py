@@ -84,7 +84,8 @@ def ssd_loss(
     Edge cases:
       An image without objects has no loss, unless `minimum_negatives` are wanted. A label out of
       range, or `background`, makes the loss of its image NaN, unless masked; so does NaN in a box.
-      Matching and mining are not differentiated.
+      No anchor is trained towards an object without area, inverted ones included, whatever the
+      thresholds. Matching and mining are not differentiated.
 
     Differences:
       torchvision's `SSD.compute_loss` and `SSDMatcher` before the division by the positives, except

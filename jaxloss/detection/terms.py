@@ -143,11 +143,13 @@ def assign(
     negative_threshold: float | Array,
     force_match: ForceMatch,
 ) -> Targets:
-    """What each anchor of an image is trained towards."""
+    """What each anchor of an image is trained towards; none towards an object without area."""
+    _, sides = jnp.split(centered(objects.boxes), 2, axis=-1)
+    empty = jnp.any(sides <= 0, axis=-1)
     matches = match_anchors(
         anchors,
         objects.boxes,
-        where=objects.exists,
+        where=objects.exists & ~empty,
         positive_threshold=positive_threshold,
         negative_threshold=negative_threshold,
         force_match=force_match,
@@ -176,7 +178,7 @@ def localization(
     positive = targets.positive[:, None]
     (deltas,) = hide(positive, deltas)
     if box_loss is None:
-        # No anchor is positive with an object without area, whose log scales are infinite.
+        # No anchor is positive with an object without area, whose log scales are not finite.
         center, sides = jnp.split(centered(objects.boxes), 2, axis=-1)
         sides = jnp.where(sides <= 0, jnp.ones((), sides.dtype), sides)
         boxes = _of_anchors(jnp.concatenate([center, sides], axis=-1), targets.objects)
