@@ -281,6 +281,16 @@ def test_total_refuses_what_is_no_term():
     for name in ("positives", "box"):
         with pytest.raises(ValueError, match=f"`total`: `weights` is '{name}', expected one of"):
             detection.total(terms, weights={name: 2.0})
+    with pytest.raises(ValueError, match=r"`total`: `weights\['localization'\]` has shape \(2,\)"):
+        detection.total(terms, weights={"localization": jnp.ones(2)})
+
+
+@both
+@pytest.mark.parametrize("box_loss", [None, jaxloss.giou_loss])
+def test_coder_weights_that_do_not_fit_are_named(loss, box_loss):
+    message = f"`{loss.__name__}`: `coder_weights` has shape \\(3,\\)"
+    with pytest.raises(ValueError, match=message):
+        call(loss, 3, setting={"coder_weights": (1.0, 2.0, 3.0), "box_loss": box_loss})
 
 
 @both

@@ -95,7 +95,8 @@ def retinanet_loss(
     Raises:
       TypeError: an argument is a list, a prediction is not floating point, `labels` are not
         integers or `where` is not boolean.
-      ValueError: the shapes do not fit each other, or `force_match` is unknown.
+      ValueError: the shapes do not fit each other, `coder_weights` do not fit the deltas, or
+        `force_match` is unknown.
 
     Reference:
       Lin, Goyal, Girshick, He and Dollar, "Focal Loss for Dense Object Detection", 2017, arXiv
@@ -130,7 +131,9 @@ def retinanet_loss(
         return RetinaNetTerms(
             classification=factor * jnp.sum(losses),
             localization=factor
-            * localization(deltas, anchors, objects, targets, coder_weights, delta_loss, box_loss),
+            * localization(
+                check, deltas, anchors, objects, targets, coder_weights, delta_loss, box_loss
+            ),
             positives=jnp.sum(targets.positive, dtype=losses.dtype),
         )
 

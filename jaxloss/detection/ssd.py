@@ -96,7 +96,8 @@ def ssd_loss(
     Raises:
       TypeError: an argument is a list, a prediction is not floating point, `labels` are not
         integers or `where` is not boolean.
-      ValueError: the shapes do not fit each other, or `force_match` is unknown.
+      ValueError: the shapes do not fit each other, `coder_weights` do not fit the deltas, or
+        `force_match` is unknown.
 
     Reference:
       Liu, Anguelov, Erhan, Szegedy, Reed, Fu and Berg, "SSD: Single Shot MultiBox Detector", 2015,
@@ -133,7 +134,9 @@ def ssd_loss(
         )
         return SSDTerms(
             localization=factor
-            * localization(deltas, anchors, objects, targets, coder_weights, delta_loss, box_loss),
+            * localization(
+                check, deltas, anchors, objects, targets, coder_weights, delta_loss, box_loss
+            ),
             classification=factor * jnp.sum(keep(targets.positive | hard, losses)),
             positives=jnp.sum(targets.positive, dtype=losses.dtype),
         )

@@ -80,8 +80,8 @@ def total(terms: Fields, *, weights: Mapping[str, ArrayLike] | None = None) -> A
       torchvision, detectron2 and mmdetection return means with the normaliser built in.
 
     Raises:
-      TypeError: a term is a list or not floating point.
-      ValueError: the terms differ in shape, or a weight names no term.
+      TypeError: a term or a weight is a list, or a term is not floating point.
+      ValueError: the terms differ in shape, or a weight names no term or is not a scalar.
 
     Reference:
       Liu et al., "SSD: Single Shot MultiBox Detector", 2015, arXiv 1512.02325.
@@ -105,8 +105,12 @@ def total(terms: Fields, *, weights: Mapping[str, ArrayLike] | None = None) -> A
     weights = weights or {}
     for name in weights:
         check.option("weights", name, losses, "to weight a term")
-    scales = {n: check.scalar(n, weights.get(n, 1.0), term) for n, term in losses.items()}
-    return sum((scales[n] * term for n, term in losses.items()), jnp.zeros_like(arrays[first]))
+    scales = (
+        check.scalar(f"weights['{name}']", weights.get(name, 1.0), term)
+        for name, term in losses.items()
+    )
+    scaled = (scale * term for scale, term in zip(scales, losses.values(), strict=True))
+    return sum(scaled, jnp.zeros_like(arrays[first]))
 
 
 def detections(
@@ -166,6 +170,7 @@ def over_images(image_loss: Callable[..., Terms], batch_rank: int) -> Callable[.
 
 
 def localization(
+    check: Arguments,
     deltas: Array,
     anchors: Array,
     objects: Objects,
@@ -177,17 +182,17 @@ def localization(
     """The summed box loss of the positive anchors."""
     positive = targets.positive[:, None]
     (deltas,) = hide(positive, deltas)
+    weights = weights_of(check, coder_weights, deltas, "coder_weights")
     if box_loss is None:
         # No anchor is positive with an object without area, whose log scales are not finite.
         center, sides = jnp.split(centered(objects.boxes), 2, axis=-1)
         sides = jnp.where(sides <= 0, jnp.ones((), sides.dtype), sides)
         boxes = _of_anchors(jnp.concatenate([center, sides], axis=-1), targets.objects)
-        encoded = deltas_between(boxes, centered(anchors))
-        encoded *= weights_of(Arguments("encode_deltas"), coder_weights, encoded)
+        encoded = weights * deltas_between(boxes, centered(anchors))
         losses = jnp.sum(delta_loss(deltas, *hide(positive, encoded)), axis=-1)
     else:
         boxes = jnp.where(positive, _of_anchors(objects.boxes, targets.objects), anchors)
-        losses = box_loss(decode_deltas(deltas, anchors, weights=coder_weights), boxes)
+        losses = box_loss(decode_deltas(deltas, anchors, weights=weights), boxes)
     return jnp.sum(keep(targets.positive, losses))
 
 
