@@ -67,7 +67,7 @@ def ssd_reference(image):
         localization += np.sum(np.where(residual < 1, residual**2 / 2, residual - 0.5))
     positives = np.sum(matched >= 0)
     hard = sorted(negatives, reverse=True)[: 3 * positives]
-    return localization, classification + sum(hard), positives
+    return classification + sum(hard), localization, positives
 
 
 def retinanet_reference(image):
@@ -265,8 +265,8 @@ def test_small_predictions_give_float32(loss):
 
 def test_total_adds_by_name():
     terms = detection.SSDTerms(
-        localization=jnp.array([2.0, 5.0]),
         classification=jnp.array([3.0, 7.0]),
+        localization=jnp.array([2.0, 5.0]),
         positives=jnp.array([4.0, 1.0]),
     )
     np.testing.assert_array_equal(detection.total(terms), [5.0, 12.0])

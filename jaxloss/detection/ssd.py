@@ -26,8 +26,8 @@ from jaxloss.regression import smooth_l1_loss
 class SSDTerms(NamedTuple):
     """Sums over the anchors of an image, and how many of them are positive."""
 
-    localization: Array
     classification: Array
+    localization: Array
     positives: Array
 
 
@@ -77,7 +77,7 @@ def ssd_loss(
         `delta_loss`: `jaxloss.giou_loss`, `jaxloss.ciou_loss`, ...
 
     Returns:
-      `SSDTerms(localization, classification, positives)`, each `[...]`, one value an image, in
+      `SSDTerms(classification, localization, positives)`, each `[...]`, one value an image, in
       float32 at least: two sums in [0, inf) and the number of positive anchors. `total` adds the
       sums and says how to normalise them: by the positives of the batch here.
 
@@ -109,8 +109,8 @@ def ssd_loss(
       >>> terms = jaxloss.detection.ssd_loss(
       ...     jnp.zeros((2, 4)), jnp.zeros((2, 3)), anchors, boxes, labels
       ... )
-      >>> print(terms.localization, terms.classification, terms.positives)
-      1.3657178 2.1972246 1.0
+      >>> print(terms.classification, terms.localization, terms.positives)
+      2.1972246 1.3657178 1.0
     """
     check = Arguments("ssd_loss")
     deltas, logits, anchors, objects = detections(
@@ -133,11 +133,11 @@ def ssd_loss(
             objects, in_range(objects.labels, logits.shape[-1]) & (objects.labels != empty)
         )
         return SSDTerms(
+            classification=factor * jnp.sum(keep(targets.positive | hard, losses)),
             localization=factor
             * localization(
                 check, deltas, anchors, objects, targets, coder_weights, delta_loss, box_loss
             ),
-            classification=factor * jnp.sum(keep(targets.positive | hard, losses)),
             positives=jnp.sum(targets.positive, dtype=losses.dtype),
         )
 

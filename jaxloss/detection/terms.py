@@ -88,8 +88,8 @@ def total(terms: Fields, *, weights: Mapping[str, ArrayLike] | None = None) -> A
 
     Example:
       >>> terms = jaxloss.detection.SSDTerms(
-      ...     localization=jnp.array([2.0, 0.0]),
       ...     classification=jnp.array([3.0, 1.0]),
+      ...     localization=jnp.array([2.0, 0.0]),
       ...     positives=jnp.array([4.0, 0.0]),
       ... )
       >>> print(jaxloss.detection.total(terms, weights={"localization": 0.5}))

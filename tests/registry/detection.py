@@ -106,12 +106,12 @@ ROWS = [
         name="detection.total",
         kind=Kind.REDUCTION,
         arrays={
-            "localization": uniform(8, seed=9, high=9.0),
             "classification": uniform(8, seed=10, high=9.0),
+            "localization": uniform(8, seed=9, high=9.0),
             "positives": np.arange(8.0),
         },
         settings=({}, {"weights": {"localization": 2.0}}),
         result=(8,),
-        differentiable=("localization", "classification"),
+        differentiable=("classification", "localization"),
     ),
 ]
