@@ -228,15 +228,20 @@ class Arguments:
                 f"axes, of an array of {rank} dimensions"
             ) from None
 
-    def similarity(self, name: str, value: object, sides: int, dtype: Any) -> None:
-        """Refuses what is no function of two boxes `[..., sides]` with a result `[...]`."""
+    def function_of_boxes(self, name: str, value: object) -> Callable[..., Any]:
+        """Refuses what cannot be called."""
         if not callable(value):
             raise TypeError(
                 f"`{self.function}`: `{name}` is a {type(value).__name__}, expected a function of "
                 f"two boxes, such as `jaxloss.boxes.iou`"
             )
+        return value
+
+    def similarity(self, name: str, value: object, sides: int, dtype: Any) -> None:
+        """Refuses what is no function of two boxes `[..., sides]` with a result `[...]`."""
+        function = self.function_of_boxes(name, value)
         one, two = (jax.ShapeDtypeStruct((count, sides), dtype) for count in (1, 2))
-        shape = getattr(jax.eval_shape(value, one, two), "shape", None)
+        shape = getattr(jax.eval_shape(function, one, two), "shape", None)
         if shape != (2,):
             raise ValueError(
                 f"`{self.function}`: `{name}` makes {shape} of boxes {one.shape} and {two.shape}, "

@@ -341,6 +341,11 @@ def test_pairwise_is_every_pair(similarity):
         )
 
 
+def test_pairwise_refuses_what_is_no_function():
+    with pytest.raises(TypeError, match="`pairwise`: `similarity` is a int, expected a function"):
+        boxes.pairwise(3)
+
+
 def test_pairwise_takes_losses_and_differentiates():
     a, b = PREDICTIONS[0].astype(np.float32), TARGETS[0, :3].astype(np.float32)
     weights = np.arange(15, dtype=np.float32).reshape(5, 3)

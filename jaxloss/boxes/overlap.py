@@ -376,7 +376,8 @@ def pairwise(similarity: Similarity) -> Similarity:
       torchvision's `box_iou` is `pairwise(iou)`, but NaN for two boxes without area.
 
     Raises:
-      TypeError: an argument is a list, or `a` is not floating point.
+      TypeError: `similarity` is not a function, an argument is a list, or `a` is not floating
+        point.
       ValueError: `a` or `b` is not a list of boxes, or their batch dimensions clash.
 
     Reference:
@@ -387,9 +388,10 @@ def pairwise(similarity: Similarity) -> Similarity:
       >>> print(jaxloss.boxes.pairwise(jaxloss.boxes.iou)(a, b))
       [[0.5 0. ]]
     """
+    check = Arguments("pairwise")
+    check.function_of_boxes("similarity", similarity)
 
     def of_all_pairs(a: ArrayLike, b: ArrayLike) -> Array:
-        check = Arguments("pairwise")
         first, second = check.floats(a=a, b=b)
         check.shape("b", second, (..., None, None), "a list of boxes")
         check.shape("a", first, (..., None, second.shape[-1]), "a list of boxes such as `b`")
