@@ -285,6 +285,12 @@ def test_total_refuses_what_is_no_term():
         detection.total(terms, weights={"localization": jnp.ones(2)})
 
 
+@pytest.mark.parametrize("background", [-1, CLASSES])
+def test_a_background_that_is_no_class_is_refused(background):
+    with pytest.raises(ValueError, match=f"`ssd_loss`: `background` is {background}, expected"):
+        call(detection.ssd_loss, 3, setting={"background": background})
+
+
 @both
 @pytest.mark.parametrize("box_loss", [None, jaxloss.giou_loss])
 def test_coder_weights_that_do_not_fit_are_named(loss, box_loss):

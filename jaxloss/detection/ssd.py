@@ -65,7 +65,8 @@ def ssd_loss(
       boxes: `[..., G, 4]`, the objects as x1, y1, x2, y2 in the anchors' unit, padded to `G`.
       labels: `[..., G]` integers in [0, C) without `background`.
       where: boolean `[..., G]`; False marks padding, whatever it holds.
-      background: the class of anchors without an object; `C - 1` for mmdetection's order.
+      background: the class of anchors without an object, a Python integer in [0, C); `C - 1` for
+        mmdetection's order.
       positive_threshold: the least overlap of an anchor with its object.
       negative_threshold: anchors between it and `positive_threshold` are left out.
       force_match: how objects claim an anchor below the threshold, see `matching.match_anchors`.
@@ -96,8 +97,8 @@ def ssd_loss(
     Raises:
       TypeError: an argument is a list, a prediction is not floating point, `labels` are not
         integers or `where` is not boolean.
-      ValueError: the shapes do not fit each other, `coder_weights` do not fit the deltas, or
-        `force_match` is unknown.
+      ValueError: the shapes do not fit each other, `coder_weights` do not fit the deltas,
+        `background` is no class, or `force_match` is unknown.
 
     Reference:
       Liu, Anguelov, Erhan, Szegedy, Reed, Fu and Berg, "SSD: Single Shot MultiBox Detector", 2015,
@@ -116,6 +117,12 @@ def ssd_loss(
     deltas, logits, anchors, objects = detections(
         check, box_deltas, class_logits, anchors, boxes, labels, where
     )
+    classes = logits.shape[-1]
+    if not 0 <= background < classes:
+        raise ValueError(
+            f"`ssd_loss`: `background` is {background}, expected a class of `class_logits`, from 0 "
+            f"to {classes - 1}"
+        )
     empty = jnp.asarray(background, objects.labels.dtype)
 
     def image(deltas: Array, logits: Array, objects: Objects) -> SSDTerms:
@@ -130,7 +137,7 @@ def ssd_loss(
             minimum=minimum_negatives,
         )
         factor = spoiled(
-            objects, in_range(objects.labels, logits.shape[-1]) & (objects.labels != empty)
+            objects, in_range(objects.labels, classes) & (objects.labels != empty)
         )
         return SSDTerms(
             classification=factor * jnp.sum(keep(targets.positive | hard, losses)),
