@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -64,7 +63,7 @@ def of_boxes(
     def of_value(predictions: Array, targets: Array, *parameters: Array) -> Array:
         return settled(_sum(forward(columns_of(predictions), columns_of(targets), *parameters)))
 
-    @partial(jax.jit, static_argnums=0)
+    @functools.partial(jax.jit, static_argnums=0)
     def value_and_slopes(varied: tuple[int, ...], *primals: Array) -> tuple[Array, list[Array]]:
         shape = broadcast_shape(*(primal[..., 0] for primal in primals[:2]))
         inputs = [jnp.broadcast_to(boxes, (*shape, boxes.shape[-1])) for boxes in primals[:2]]
@@ -121,7 +120,9 @@ def from_columns(columns: Columns) -> Array:
     that does not follow them costs a copy.
     """
     boxes: Array = lax.platform_dependent(
-        *columns, tpu=partial(_selected, axis=0), default=partial(_selected, axis=-1)
+        *columns,
+        tpu=functools.partial(_selected, axis=0),
+        default=functools.partial(_selected, axis=-1),
     )
     return boxes
 

@@ -34,7 +34,8 @@ def grid_points(feature_shape: Pair, stride: Numbers, *, offset: float | Array =
     Args:
       feature_shape: height and width of the feature map, in cells; static.
       stride: the side of a cell in pixels: a number, or height and width as a tuple or an array.
-      offset: where in its cell a point lies: 0 is the corner at the top left, 0.5 the centre.
+      offset: where in its cell a point lies: 0 is the corner at the top left, 0.5 the centre; a
+        scalar, may be traced.
 
     Returns:
       `[height, width, 2]`, each point as x, y in pixels; float64 for a float64 `stride`, otherwise
@@ -86,7 +87,7 @@ def anchor_grid(
       scales: the square roots of the anchors' areas, in pixels: a tuple or an array `[S]`.
       aspect_ratios: height over width, above 0: a tuple or an array `[R]`.
       offset: where in its cell an anchor is centred: 0 is the corner at the top left, 0.5 the
-        centre.
+        centre; a scalar, may be traced.
 
     Returns:
       `[height, width, R S, 4]` as x1, y1, x2, y2 in pixels; the anchors of a cell have all scales
@@ -240,7 +241,7 @@ def retinanet_anchors(
         `feature_shapes`.
 
     Reference:
-      Lin, Goyal, Girshick, He and Dollar, "Focal Loss for Dense Object Detection", 2017, arXiv
+      Lin, Goyal, Girshick, He and Dollár, "Focal Loss for Dense Object Detection", 2017, arXiv
       1708.02002.
 
     Example:

@@ -377,9 +377,7 @@ def _center_and_sides(boxes: Array) -> tuple[Array, Array]:
     return corner + 0.5 * sides, sides
 
 
-def weights_of(
-    check: Arguments, weights: Weights, deltas: Array, name: str = "weights"
-) -> Array:
+def weights_of(check: Arguments, weights: Weights, deltas: Array, name: str = "weights") -> Array:
     """The weights of a coder, ready to broadcast against `deltas`."""
     value = jnp.asarray(weights, deltas.dtype) if isinstance(weights, tuple) else weights
     return check.parameter(name, value, deltas)

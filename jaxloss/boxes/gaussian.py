@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
@@ -361,12 +362,11 @@ def kld_loss(
 
     Edge cases:
       Identical boxes have `D` of 0 with gradient 0, although the root has a kink there, points and
-      parallel segments included: sides
-      that are 0 in both drop out, the limit of both boxes thickened equally. Otherwise a box
-      without area is infinitely far: the loss is 1 with gradient 0. Squares lose their angle; (w,
-      h, r) and (h, w, r + pi / 2) are the same, and so are negative sides and those without their
-      sign. `D` keeps its relative accuracy near 0. Second derivatives of sides below 1e-12 may
-      leave the range of float32.
+      parallel segments included: sides that are 0 in both drop out, the limit of both boxes
+      thickened equally. Otherwise a box without area is infinitely far: the loss is 1 with gradient
+      0. Squares lose their angle; (w, h, r) and (h, w, r + pi / 2) are the same, and so are
+      negative sides and those without their sign. `D` keeps its relative accuracy near 0. Second
+      derivatives of sides below 1e-12 may leave the range of float32.
 
     Differences:
       The default direction is that of mmrotate's `kld_loss` and of the authors' TensorFlow code,
@@ -526,9 +526,7 @@ def _fraction_of_one_more(x: Array) -> Array:
 
 
 @_fraction_of_one_more.defjvp
-def _fraction_of_one_more_jvp(
-    primals: tuple[Array], tangents: tuple[Array]
-) -> tuple[Array, Array]:
+def _fraction_of_one_more_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,) = primals
     return _fraction_of_one_more(x), ratio(ratio(tangents[0], 1 + x), 1 + x)
 
@@ -557,7 +555,7 @@ def _hellinger(distance: Array) -> Array:
 def _logarithm_of_one_plus_square(distance: Array) -> Array:
     """ln(1 + D^2) of a D >= 0 whose square may overflow."""
     one = jnp.ones_like(distance)
-    far = distance > jnp.finfo(distance.dtype).eps ** -0.5
+    far = distance > np.finfo(distance.dtype).eps ** -0.5
     near = logarithm_of_one_plus(jnp.square(jnp.where(far, 0 * one, distance)))
     return jnp.where(far, 2 * logarithm(jnp.where(far, distance, one)), near)
 

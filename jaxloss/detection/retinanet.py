@@ -99,7 +99,7 @@ def retinanet_loss(
         `force_match` is unknown.
 
     Reference:
-      Lin, Goyal, Girshick, He and Dollar, "Focal Loss for Dense Object Detection", 2017, arXiv
+      Lin, Goyal, Girshick, He and Dollár, "Focal Loss for Dense Object Detection", 2017, arXiv
       1708.02002.
 
     Example:

@@ -136,9 +136,7 @@ def ssd_loss(
             ratio=negative_ratio,
             minimum=minimum_negatives,
         )
-        factor = spoiled(
-            objects, in_range(objects.labels, classes) & (objects.labels != empty)
-        )
+        factor = spoiled(objects, in_range(objects.labels, classes) & (objects.labels != empty))
         return SSDTerms(
             classification=factor * jnp.sum(keep(targets.positive | hard, losses)),
             localization=factor

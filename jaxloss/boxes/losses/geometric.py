@@ -228,9 +228,7 @@ def cdiou_loss(
     Args:
       predictions: `[..., 4]` as x1, y1, x2, y2, in any unit.
       targets: `[..., 4]`, the same unit; dimensions equal to those of the predictions or 1.
-      factor: a scalar, a vector along the last axis of the losses, or of their
-        rank. May be
-        traced.
+      factor: a scalar, a vector along the last axis of the losses, or of their rank. May be traced.
       where: boolean `[...]`; False makes the loss exactly 0.
 
     Returns:

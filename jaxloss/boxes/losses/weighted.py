@@ -13,8 +13,7 @@ from jaxloss.boxes._pairs import Axis, like, shared_fraction, term, unshared_fra
 from jaxloss.boxes.terms.distances import center_distance_term, distance_attention_term
 from jaxloss.boxes.terms.shapes import side_difference_term
 from jaxloss.boxes.terms.transforms import constant_power
-
-AxisName = str | tuple[str, ...] | None
+from jaxloss.reduction import AxisName
 
 
 @term
@@ -202,7 +201,7 @@ def dynamic_wise_iou_loss(
       axis_name: mesh or `vmap` axes over which the batch is split: the mean is that over all of it,
         so that all replicas have the same state.
       where: boolean `[...]`; False makes the loss exactly 0, and its box does not count in the
-      mean.
+        mean.
 
     Returns:
       The losses `[...]` in [0, inf), in float32 at least, and the new state.

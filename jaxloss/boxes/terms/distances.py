@@ -376,7 +376,7 @@ def edge_distance(predictions: ArrayLike, targets: ArrayLike) -> Array:
     """Powerful-IoU's P: mean distance of corresponding edges over the target's sides.
 
     Formula:
-      `min((|dx1| + |dx2|) / W + (|dy1| + |dy2|) / H) / 4, 32)`, with the signed differences of the
+      `min(((|dx1| + |dx2|) / W + (|dy1| + |dy2|) / H) / 4, 32)`, with the signed differences of the
       edges and `W, H` the target's sides.
 
     Args:

@@ -53,8 +53,8 @@ def powered(gap: ArrayLike, iou: ArrayLike, *, alpha: ArrayLike) -> Array:
       [0.    0.875 1.   ]
     """
     check = Arguments("powered")
-    first, second = check.pair(gap=gap, iou=iou)
-    return power_gap(first, second, check.parameter("alpha", alpha, first + second))
+    first, second = jnp.broadcast_arrays(*check.pair(gap=gap, iou=iou))
+    return power_gap(first, second, check.parameter("alpha", alpha, first))
 
 
 @elementwise
@@ -199,6 +199,7 @@ def rectified(
 
 
 def rectify(gap: Array, beta: Array, a: Array, b: Array, c: Array) -> Array:
+    """The integral of the gradient over the gap: what is within 1 - beta, and what is beyond."""
     rest, pole = 1 - beta, b - beta
     k = ratio(c + ratio(a, pole), rest)
     beyond = select(gap <= rest, 0.0, gap - rest)
@@ -249,6 +250,7 @@ def interval(gap: ArrayLike, *, lower: ArrayLike = 0.0, upper: ArrayLike = 0.95)
 
 
 def stretch(gap: Array, lower: Array, upper: Array) -> Array:
+    """1 - clip((IoU - lower) / (upper - lower), 0, 1), with derivative 0 at both ends."""
     value, one = ratio(gap - (1 - upper), upper - lower), jnp.ones_like(gap)
     return select(value <= 0, 0 * one, select(value >= 1, one, value))
 
