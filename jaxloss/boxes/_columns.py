@@ -69,7 +69,9 @@ def of_boxes(
         inputs = [jnp.broadcast_to(boxes, (*shape, boxes.shape[-1])) for boxes in primals[:2]]
         for place, primal in enumerate(primals[2:], 2):
             inputs.append(jnp.broadcast_to(primal, shape) if place in varied else primal)
-        result: tuple[Array, list[Array]] = in_blocks(partial(of_all, varied), shape, *inputs)
+        result: tuple[Array, list[Array]] = in_blocks(
+            functools.partial(of_all, varied), shape, *inputs
+        )
         return result
 
     def of_all(varied: tuple[int, ...], *inputs: Array) -> tuple[Array, list[Array]]:
@@ -85,7 +87,7 @@ def of_boxes(
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         varied = varied_places(tangents)
-        value, slopes = known_at_once(partial(value_and_slopes, varied))(*primals)
+        value, slopes = known_at_once(functools.partial(value_and_slopes, varied))(*primals)
         products = [
             jnp.sum(slope * tangents[place], -1) if place < 2 else slope * tangents[place]
             for place, slope in zip(varied, slopes, strict=True)

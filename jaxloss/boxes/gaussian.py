@@ -528,7 +528,7 @@ def _fraction_of_one_more(x: Array) -> Array:
 @_fraction_of_one_more.defjvp
 def _fraction_of_one_more_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,) = primals
-    return _fraction_of_one_more(x), ratio(ratio(tangents[0], 1 + x), 1 + x)
+    return _fraction_of_one_more(x), scaled_ratio(scaled_ratio(tangents[0], 1 + x), 1 + x)
 
 
 def _bounded_root(logarithm: Array, tau: Array) -> Array:
