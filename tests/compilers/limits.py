@@ -14,7 +14,7 @@ TRANSCENDENTALS = {
     "focal_eiou_loss": 1,
     "wise_iou_loss": 1,
     "dynamic_wise_iou_loss": 2,
-    "alpha_iou_loss": 0,
+    "alpha_iou_loss": 1,
     "inner_iou_loss": 0,
     "focaler_iou_loss": 0,
     "powerful_iou_loss": 0,
