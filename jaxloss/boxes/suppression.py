@@ -38,11 +38,21 @@ class ScoredSelection(NamedTuple):
     scores: Array
 
 
-class _Boxes(NamedTuple):
-    """Boxes and their classes, if these matter."""
+class _Rule(NamedTuple):
+    """Which boxes suppress which: those that are similar, of one class if there are classes."""
 
+    similarity: Similarity
+    threshold: Array
     boxes: Array
     labels: Array | None
+
+    def suppresses(self, winners: Array, others: Array | slice) -> Array:
+        """Whether each of the winners suppresses each of the others, both given as indices."""
+        pairs = self.boxes[winners][:, None], self.boxes[others][None]
+        similar = self.similarity(*pairs) > self.threshold
+        if self.labels is None:
+            return similar
+        return similar & (self.labels[winners][:, None] == self.labels[others][None])
 
 
 class _State(NamedTuple):
@@ -132,55 +142,16 @@ def non_max_suppression(
     )
     if not scores.size or not length:
         return Selection(jnp.zeros(length, jnp.int32), jnp.zeros(length, bool))
+    rule = _Rule(similarity, threshold, boxes, labels)
     remaining = jnp.where(scores > lowest, scores, -jnp.inf)
-
-    def at(indices: Array) -> _Boxes:
-        return _Boxes(boxes[indices], None if labels is None else labels[indices])
-
-    def suppresses(winners: _Boxes, others: _Boxes) -> Array:
-        overlapping = similarity(winners.boxes[:, None], others.boxes[None]) > threshold
-        if winners.labels is None or others.labels is None:
-            return overlapping
-        return overlapping & (winners.labels[:, None] == others.labels[None])
-
-    def select(state: _State) -> _State:
-        """Settles the boxes with the best scores among those that remain, a tile of them."""
-        tile, best, looked_at = _best(state.remaining)
-        selected = slots < state.number
-        mine = at(tile)
-        suppressed = jnp.any(suppresses(at(state.indices), mine) & selected[:, None], 0)
-        kept = _greedy((best > -jnp.inf) & ~suppressed, suppresses(mine, mine))
-        places = jnp.where(kept, state.number + jnp.cumsum(kept, dtype=jnp.int32) - 1, length)
-        indices = state.indices.at[places].set(tile, mode="drop")
-        number = state.number + jnp.sum(kept, dtype=jnp.int32)
-        remaining = jnp.where(looked_at, jnp.full_like(scores, -jnp.inf), state.remaining)
-        crowded = 2 * jnp.sum(kept, dtype=jnp.int32) < jnp.sum(best > -jnp.inf, dtype=jnp.int32)
-        end = jnp.where(crowded, jnp.minimum(number, length), state.swept)
-        remaining = sweep(remaining, indices, state.swept, end)
-        return _State(remaining, indices, number, end, jnp.any(remaining > -jnp.inf))
-
-    def sweep(remaining: Array, indices: Array, start: Array, end: Array) -> Array:
-        """Takes away what the selected ones from `start` to `end` suppress, a few of them a step.
-
-        Tiles look at nearly every box in a crowd if what is suppressed stays among the rest.
-        """
-
-        def few(state: tuple[Array, Array]) -> tuple[Array, Array]:
-            place, remaining = state
-            places = place + jnp.arange(FEW, dtype=jnp.int32)
-            winners = indices.at[places].get(mode="fill", fill_value=0)
-            suppressed = suppresses(at(winners), _Boxes(boxes, labels)) & (places < end)[:, None]
-            suppressed = functools.reduce(operator.or_, suppressed)
-            return place + FEW, jnp.where(suppressed, -jnp.inf, remaining)
-
-        return lax.while_loop(lambda state: state[0] < end, few, (start, remaining))[1]
-
-    slots = jnp.arange(length, dtype=jnp.int32)
     any_left = jnp.any(remaining > -jnp.inf)
     none = jnp.zeros_like(any_left, jnp.int32)
-    state = _State(remaining, jnp.zeros_like(none, shape=(length,)), none, none, any_left)
-    state = lax.while_loop(lambda s: s.any_left & (s.number < length), select, state)
-    return Selection(state.indices, slots < state.number)
+    state = lax.while_loop(
+        lambda state: state.any_left & (state.number < length),
+        functools.partial(_settle_tile, rule),
+        _State(remaining, jnp.zeros_like(none, shape=(length,)), none, none, any_left),
+    )
+    return Selection(state.indices, _selected(state))
 
 
 def soft_non_max_suppression(
@@ -422,6 +393,46 @@ def distance_penalized_iou(a: ArrayLike, b: ArrayLike, *, exponent: ArrayLike = 
     distance = center_distance(first, second)
     power = lax.stop_gradient(check.parameter("exponent", exponent, distance))
     return shared_fraction(first, second) - jnp.power(distance, power)
+
+
+def _selected(state: _State) -> Array:
+    """Which places hold a selected box."""
+    return jnp.arange(state.indices.size, dtype=jnp.int32) < state.number
+
+
+def _settle_tile(rule: _Rule, state: _State) -> _State:
+    """Settles the boxes with the best scores among those that remain, a tile of them."""
+    length = state.indices.size
+    tile, best, looked_at = _best(state.remaining)
+    suppressed = rule.suppresses(state.indices, tile) & _selected(state)[:, None]
+    free = (best > -jnp.inf) & ~jnp.any(suppressed, 0)
+    kept = _greedy(free, rule.suppresses(tile, tile))
+    places = jnp.where(kept, state.number + jnp.cumsum(kept, dtype=jnp.int32) - 1, length)
+    indices = state.indices.at[places].set(tile, mode="drop")
+    more = jnp.sum(kept, dtype=jnp.int32)
+    number = state.number + more
+    remaining = jnp.where(looked_at, jnp.full_like(state.remaining, -jnp.inf), state.remaining)
+    crowded = 2 * more < jnp.sum(best > -jnp.inf, dtype=jnp.int32)
+    end = jnp.where(crowded, jnp.minimum(number, length), state.swept)
+    remaining = _sweep(rule, remaining, indices, state.swept, end)
+    return _State(remaining, indices, number, end, jnp.any(remaining > -jnp.inf))
+
+
+def _sweep(rule: _Rule, remaining: Array, indices: Array, start: Array, end: Array) -> Array:
+    """Takes away what the selected ones from `start` to `end` suppress, a few of them a step.
+
+    Tiles look at nearly every box in a crowd if what is suppressed stays among the rest.
+    """
+
+    def few(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        place, remaining = state
+        places = place + jnp.arange(FEW, dtype=jnp.int32)
+        winners = indices.at[places].get(mode="fill", fill_value=0)
+        suppressed = rule.suppresses(winners, slice(None)) & (places < end)[:, None]
+        suppressed = functools.reduce(operator.or_, suppressed)
+        return place + FEW, jnp.where(suppressed, -jnp.inf, remaining)
+
+    return lax.while_loop(lambda state: state[0] < end, few, (start, remaining))[1]
 
 
 def _scored(indices: Array, scores: Array, lowest: Array, length: int) -> ScoredSelection:
