@@ -295,8 +295,9 @@ def _at(place: Array, start: Array, end: Array) -> Array:
 @traced_once
 def _positive_part(start: Array, end: Array) -> tuple[Array, Array]:
     """The places from which to which a linear function is positive, if it is anywhere."""
-    zero = _ratio(start, start - end)
-    return jnp.where(start < 0, zero, 0), jnp.where(end < 0, zero, 1)
+    # Not as one crossing of both: a TPU would write it.
+    first = jnp.where(start < 0, _ratio(-start, end - start), jnp.zeros_like(start))
+    return first, jnp.where(end < 0, _ratio(start, start - end), jnp.ones_like(start))
 
 
 @traced_once
