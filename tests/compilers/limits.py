@@ -3,7 +3,7 @@
 # Exponentials, logarithms and the like per element, or per pair of boxes.
 TRANSCENDENTALS = {
     "iou_loss": 0,
-    "log_iou_loss": 0,
+    "log_iou_loss": 1,
     "giou_loss": 0,
     "giou_loss (6400000, 4)": 0,
     "diou_loss": 0,
@@ -20,7 +20,7 @@ TRANSCENDENTALS = {
     "powerful_iou_loss": 0,
     "normalized_wasserstein_loss": 0,
     "cdiou_loss": 0,
-    "shape_iou_loss": 2,
+    "shape_iou_loss": 4,
     "rectified_iou_loss": 0,
     "sigmoid_binary_cross_entropy": 4,
     "sigmoid_focal_loss": 4,
@@ -131,7 +131,7 @@ TEMPORARY = {
     "root_mean_squared_error": 0.50,
     "cosine_similarity": 0.06,
     "cosine_distance": 0.06,
-    "rotated_iou_loss": 8.28,
+    "rotated_iou_loss": 0.53,
     "gwd_loss": 0.70,
     "kld_loss": 0.70,
     "kfiou_loss": 0.30,
