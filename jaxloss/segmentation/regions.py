@@ -519,7 +519,7 @@ def _focal_entropy(region: Region, delta: Array, gamma: Array, axis: int) -> Arr
     (entropy,) = sums((costs,), tuple(sorted((*region.axes, axis))))
     kept = True if region.mask is None else jnp.any(region.mask, axis)
     ones = jnp.where(kept, jnp.ones_like(jnp.sum(costs, axis)), 0)
-    (pixels,) = sums((ones,), tuple(a - (a > axis) for a in region.axes))
+    pixels = jnp.sum(ones, tuple(a - (a > axis) for a in region.axes))
     return ratio(entropy, pixels)
 
 
