@@ -16,8 +16,7 @@ from jaxloss._sums import sums_on_cpu
 from jaxloss._target import picked
 
 BLOCK = 64  # classes, at most
-WIDTH = 8  # of a vector, in numbers
-VECTORS = {2: 8, 5: 5}  # how many are added to one, at most, by how many arrays are summed
+VECTORS, WIDTH = 5, 8  # how many are added to one, at most, and how many numbers one holds
 
 
 class Others(NamedTuple):
@@ -143,8 +142,8 @@ def _half_gaps(own: Array, x: Array, shares: Array, kept: Array | None) -> Array
 def _by_passes(x: Array, label: Array, at: Array, axis: int, alone: bool = False) -> Others:
     highest = jnp.maximum(_highest(x, label, at, axis), np.finfo(x.dtype).min)
     mass = mass_up_to(highest, x)
-    parts = jnp.where(at, x, jnp.zeros((), x.dtype)), mass
-    if alone and _vectors(x.shape, axis, len(parts)) > 1:
+    if alone and _vectors(x.shape, axis) > 1:
+        parts = jnp.where(at, x, jnp.zeros((), x.dtype)), mass
         own, total = _row_sums(parts, axis)
     else:
         own, total = picked(x, label, at, axis), jnp.sum(mass, axis)
@@ -301,7 +300,7 @@ def _row_sums(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
     Neighbouring vectors are added first, in a loop that LLVM unrolls; it unrolls no longer one.
     """
     shape = arrays[0].shape
-    count = _vectors(shape, axis, len(arrays))
+    count = _vectors(shape, axis)
     if count == 1:
         return _separate_sums(arrays, axis)
     before, size = shape[:-1], shape[-1] // count
@@ -311,12 +310,12 @@ def _row_sums(arrays: tuple[Array, ...], axis: int) -> tuple[Array, ...]:
     return sums_on_cpu(tuple(x.reshape(*before, size) for x in added), (axis,))
 
 
-def _vectors(shape: tuple[Any, ...], axis: int, arrays: int) -> int:
+def _vectors(shape: tuple[Any, ...], axis: int) -> int:
     """How many vectors a CPU adds to one; 1 if rows are no whole number of such."""
     size = shape[axis]
     if axis != len(shape) - 1 or not undivided() or not isinstance(size, int) or size == 0:
         return 1
-    return max(n for n in range(1, VECTORS[arrays] + 1) if n == 1 or size % (n * WIDTH) == 0)
+    return max(n for n in range(1, VECTORS + 1) if n == 1 or size % (n * WIDTH) == 0)
 
 
 def finite(x: Array, kept: Array | None) -> Array:
