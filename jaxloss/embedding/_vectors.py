@@ -84,24 +84,10 @@ power.defjvp(_power_jvp, symbolic_zeros=True)
 
 def similarities(a: Array, b: Array) -> Array:
     """Dot products of every vector of `a[..., I, D]` with every one of `b[..., J, D]`."""
-    columns: Array = lax.platform_dependent(
-        everywhere(b, -2), cpu=_stored_columns, default=_columns
-    )
+    # The columns, and so their gradient, are arrays of their own: else it would be a product with
+    # the larger matrix transposed, that of similarities, which takes a CPU twice as long.
+    columns = lax.optimization_barrier(jnp.swapaxes(everywhere(b, -2), -2, -1))
     return jnp.einsum("...id,...dj->...ij", a, columns, precision=lax.Precision.HIGHEST)
-
-
-def _columns(x: Array) -> Array:
-    return jnp.swapaxes(x, -2, -1)
-
-
-def _stored_columns(x: Array) -> Array:
-    """The columns as an array of their own, and their gradient, too.
-
-    Else the product that gives the gradient would have the larger matrix transposed, the one of
-    similarities, which takes a CPU twice as long.
-    """
-    columns: Array = lax.optimization_barrier(_columns(x))
-    return columns
 
 
 def everywhere(x: Array, axis: int) -> Array:
