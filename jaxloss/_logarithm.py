@@ -103,7 +103,7 @@ def _combined(f: Array, power: Array) -> Array:
 
 def _inverse(x: Array) -> Array:
     inverse: Array = scaled_ratio(jnp.ones_like(x), x)
-    return select(inverse == 0, jnp.inf, inverse)
+    return select(jnp.abs(x) < np.finfo(x.dtype).tiny, jnp.inf, inverse)
 
 
 logarithm = traced_once(logarithm)
