@@ -13,10 +13,14 @@ from jaxloss._derivatives import elementwise
 from jaxloss._logistic import known_number, logistic, logit, softplus
 from jaxloss._numerics import relu
 from jaxloss._softmax import log_odds_against, own_and_cost
+from jaxloss._sums import sums
 from jaxloss._target import Target
 from jaxloss.classification._rows import Axis, Rows, blank, labelled, per_class
 from jaxloss.classification.binary import _logits_and_labels, binary_cost
 from jaxloss.reduction import AxisName
+
+# More bins than these are counted along an axis of their own: a program grows with each.
+MOST_BINS = 32
 
 
 class SeesawState(NamedTuple):
@@ -402,12 +406,12 @@ def gradient_harmonized_loss(
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
     x, y = jnp.broadcast_arrays(x, y)
     old = _counts(check, state, GradientHarmonizedState, "gradient_harmonized_init")
-    p, n = logistic(logit(lax.stop_gradient(x)))
-    gradients = jnp.abs(y * n - (1 - y) * p)
     running = old.astype(np.promote_types(old.dtype, x.dtype))
     momentum = check.scalar("momentum", momentum, running)
-    weights, running = _harmonized(gradients, mask, running, momentum, axis_name)
-    losses = weights.astype(x.dtype) * elementwise(binary_cost)(x, y)
+    bins = running.shape[0]
+    places = _bins_of(x, y, mask, bins)
+    weights, running = _harmonized(_added(_tally(places, bins), axis_name), running, momentum)
+    losses = _weight_of(weights, places).astype(x.dtype) * elementwise(binary_cost)(x, y)
     return keep(mask, losses), GradientHarmonizedState(running.astype(old.dtype))
 
 
@@ -453,22 +457,50 @@ def _cost(rows: Rows, target: Target, logits: Array) -> Array:
     return keep(rows.mask, target.known * losses)
 
 
-def _harmonized(
-    gradients: Array, mask: Array | None, running: Array, momentum: Array, axis_name: AxisName
-) -> tuple[Array, Array]:
-    """Weights against the density of the gradients, and the new running counts."""
-    bins = running.shape[0]
-    place = jnp.clip(jnp.floor(lax.stop_gradient(gradients) * bins), 0, bins - 1)
-    columns = lax.broadcasted_iota(place.dtype, (*[1] * place.ndim, bins), place.ndim)
-    inside = jnp.expand_dims(place, -1) == columns
-    if mask is not None:
-        inside &= jnp.expand_dims(mask, -1)
-    found = _added(jnp.sum(inside, range(place.ndim), dtype=jnp.int32), axis_name)
+def _bins_of(x: Array, y: Array, mask: Array | None, bins: int) -> Array:
+    """The bin of each gradient, counted from 0; -1 where it is NaN or the mask is False.
+
+    They are small integers since GPUs write them, instead of taking the exponentials twice.
+    """
+    x, y = lax.stop_gradient((x, y))
+    p, n = logistic(logit(x))
+    gradients = jnp.abs(y * n - (1 - y) * p)
+    counted = gradients >= 0 if mask is None else mask & (gradients >= 0)
+    places = jnp.clip(jnp.floor(gradients * bins), 0, bins - 1)
+    return jnp.where(counted, places, -1).astype(jnp.int8 if bins < 128 else jnp.int32)
+
+
+def _tally(places: Array, bins: int) -> Array:
+    """How many there are of each bin."""
+    axes = tuple(range(places.ndim))
+    if not 0 < bins <= MOST_BINS:
+        return jnp.sum(_columns(places, bins), axes, dtype=jnp.int32)
+    return jnp.stack(sums(tuple((places == i).astype(jnp.int32) for i in range(bins)), axes))
+
+
+def _weight_of(weights: Array, places: Array) -> Array:
+    """The weight of the bin at each place, and 0 where there is none."""
+    bins = weights.shape[0]
+    if bins > MOST_BINS:
+        return jnp.sum(jnp.where(_columns(places, bins), weights, 0), -1)
+    found = jnp.zeros(places.shape, weights.dtype)
+    for i in range(bins):
+        found = jnp.where(places == i, weights[i], found)
+    return found
+
+
+def _columns(places: Array, bins: int) -> Array:
+    """Whether each place is of each bin, along a last axis."""
+    shape = (*[1] * places.ndim, bins)
+    return jnp.expand_dims(places, -1) == lax.broadcasted_iota(places.dtype, shape, places.ndim)
+
+
+def _harmonized(found: Array, running: Array, momentum: Array) -> tuple[Array, Array]:
+    """Weights of bins against how much is found in them, and the new running counts."""
     some, number = found > 0, found.astype(running.dtype)
     running = jnp.where(some, momentum * running + (1 - momentum) * number, running)
     harmony = jnp.sum(number) / jnp.maximum(jnp.sum(some, dtype=running.dtype), 1)
-    weights = jnp.where(some, harmony / jnp.where(some, running, 1), 0)
-    return jnp.sum(jnp.where(inside, weights, 0), -1), running
+    return jnp.where(some, harmony / jnp.where(some, running, 1), 0), running
 
 
 def _added(counts: Array, axis_name: AxisName) -> Array:
