@@ -1,11 +1,15 @@
 """Hinge losses: scores that have to be right by a margin of 1."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
 from jaxloss._numerics import relu
+from jaxloss._target import picked
 from jaxloss.classification._rows import Axis, labelled
 
 
@@ -112,5 +116,55 @@ def multiclass_hinge_loss(
     rows, target = labelled(check, s, labels, axis, where, ignore_label)
     # A factor on every class makes the gradient NaN, too, where the label names none.
     s = jnp.expand_dims(target.known, rows.axis) * rows.x
-    highest = jnp.max(jnp.where(target.at, -jnp.inf, s), rows.axis)
-    return keep(rows.mask, relu(1 + (highest - target.pick(s))))
+    own, highest, _ = _own_and_others(s, target.label, target.at, rows.axis)
+    return keep(rows.mask, relu(1 + (highest - own)))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _own_and_others(x: Array, label: Array, at: Array, axis: int) -> tuple[Array, Array, Array]:
+    """The label's score, the highest other, and how many others are as high.
+
+    By passes that a CPU vectorises; elsewhere by one, unless a mesh may divide the classes.
+    """
+    if not jax.typeof(x).sharding.mesh.empty:
+        return _by_passes(axis, x, label, at)
+    found: tuple[Array, Array, Array] = lax.platform_dependent(
+        *(x, label, at),
+        cpu=functools.partial(_by_passes, axis),
+        default=functools.partial(_by_one_pass, axis),
+    )
+    return found
+
+
+@_own_and_others.defjvp
+def _own_and_others_jvp(
+    axis: int, primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]
+) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
+    """Of the highest, those that are tied share the derivative."""
+    x, _, at = primals
+    own, highest, ties = _own_and_others(*primals, axis)
+    tied = ~at & (x == jnp.expand_dims(highest, axis))
+    share = jnp.where(jnp.isnan(highest), highest, 1 / jnp.maximum(ties, 1))
+    share = jnp.expand_dims(lax.stop_gradient(share), axis)
+    slopes = jnp.where(at, 1, 0 * share), jnp.where(tied, share, 0 * share)
+    of_own, of_highest = (jnp.sum(slope * tangents[0], axis) for slope in slopes)
+    return (own, highest, ties), (of_own, of_highest, jnp.zeros_like(ties))
+
+
+def _by_passes(axis: int, x: Array, label: Array, at: Array) -> tuple[Array, Array, Array]:
+    highest = jnp.max(jnp.where(at, -jnp.inf, x), axis, keepdims=True)
+    ties = jnp.sum(~at & (x == highest), axis, dtype=x.dtype)
+    return picked(x, label, at, axis), jnp.squeeze(highest, axis), ties
+
+
+def _by_one_pass(axis: int, x: Array, _: Array, at: Array) -> tuple[Array, Array, Array]:
+    zero, lowest = jnp.zeros((), x.dtype), jnp.full((), -jnp.inf, x.dtype)
+    alone = jnp.where(at, x, zero), jnp.where(at, lowest, x), jnp.where(at, zero, zero + 1)
+    own, highest, ties = lax.reduce(alone, (zero, lowest, zero), _joined, (axis,))
+    return own, highest, ties
+
+
+def _joined(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, Array, Array]:
+    highest = jnp.maximum(a[1], b[1])
+    ties, others = (jnp.where(part[1] == highest, part[2], 0 * part[2]) for part in (a, b))
+    return a[0] + b[0], highest, ties + others
