@@ -6,11 +6,12 @@ Probabilities are handled by their logarithms: of temperature t, `log_t(p)` is
 
 import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
@@ -18,6 +19,7 @@ from jaxloss._derivatives import weighted
 from jaxloss._logarithm import logarithm
 from jaxloss._logistic import known_number
 from jaxloss._numerics import horner, ratio
+from jaxloss._sums import sums
 from jaxloss.classification._rows import Axis, blank, even_shares, flat, rows_of
 
 STEPS = 10
@@ -144,7 +146,7 @@ def _log_tempered_softmax(x: Array, tail: Array, axis: int) -> Array:
     """log(exp_t(x - l)) with `tail = t - 1`; of probability 0, a very low number.
 
     `l` is found through the logarithm of the highest probability, in which the logarithm of the
-    sum is nearly linear: by Newton's method between bounds.
+    sum is nearly linear: by the secant method between bounds, one pass over the logits a step.
     """
     highest = jnp.max(x, axis, keepdims=True)
     at_highest = x == highest
@@ -155,20 +157,31 @@ def _log_tempered_softmax(x: Array, tail: Array, axis: int) -> Array:
         log_p = -_gap_of_logarithms(gaps - _tempered_logarithm(top, -tail), tail)
         return jnp.where(at_highest, top, jnp.where(jnp.isneginf(x), _lowest(x), log_p))
 
-    def step(_: int, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        top, low, high = state
-        log_p = log_p_of(top)
-        others = jnp.sum(jnp.where(at_highest, 0, jnp.exp(log_p)), axis, keepdims=True)
-        excess = jnp.log1p(jnp.expm1(top) + ties * jnp.exp(top) + others)
-        slopes = jnp.exp((1 + tail) * log_p - tail * top - excess)
-        moved = top - excess / jnp.sum(slopes, axis, keepdims=True)
-        low, high = jnp.where(excess < 0, top, low), jnp.where(excess < 0, high, top)
-        inside = (moved >= low) & (moved <= high)
-        return jnp.where(inside, moved, 0.5 * (low + high)), low, high
+    def excess_of(top: Array) -> Array:
+        """The logarithm of the sum."""
+        (others,) = sums((jnp.where(at_highest, 0, jnp.exp(log_p_of(top))),), (axis,))
+        return jnp.log1p(jnp.expm1(top) + ties * jnp.exp(top) + jnp.expand_dims(others, axis))
 
     zero = jnp.zeros_like(highest)
-    lowest = zero - math.log(max(x.shape[axis], 1))
-    return log_p_of(lax.fori_loop(0, STEPS, step, (zero, lowest, zero))[0])
+    return log_p_of(_root(excess_of, zero - math.log(max(x.shape[axis], 1)), zero))
+
+
+def _root(excess_of: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """Where a rising function is 0, by secants from `high`, whose slope is taken for 1."""
+    least = math.sqrt(np.finfo(high.dtype).eps)
+    top, before, excess_before = high, high, jnp.zeros_like(high)
+    slope = jnp.ones_like(high)
+    for _ in range(STEPS):
+        excess = excess_of(top)
+        # Of changes that are smaller, rounding makes the quotient.
+        rise, run = excess - excess_before, top - before
+        steep = (jnp.abs(rise) > least) & (rise * run > 0)
+        slope = jnp.where(steep, rise / jnp.where(steep, run, 1), slope)
+        low, high = jnp.where(excess < 0, top, low), jnp.where(excess < 0, high, top)
+        before, excess_before, moved = top, excess, top - excess / slope
+        inside = (moved >= low) & (moved <= high)
+        top = jnp.where(inside, moved, 0.5 * (low + high))
+    return top
 
 
 def _log_tempered_softmax_jvp(
