@@ -1,9 +1,8 @@
-"""Sums and maxima of several arrays in one pass over what they are computed from."""
+"""Sums of several arrays in one pass over what they are computed from."""
 
 import functools
 import math
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,7 +18,6 @@ MOST_STRIPS, LEAST_STRIPS = 16, 4
 NARROWEST, WIDEST = 8, 32
 
 Arrays = tuple[Array, ...]
-Combine = Callable[[Array, Array], Array]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -28,7 +26,7 @@ def sums(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
 
     The compiler for CPUs writes arrays of the input's size if each has its own reduction.
     """
-    return _reduced(arrays, axes, operator.add, 0.0)
+    return _summed(arrays, axes)
 
 
 @sums.defjvp
@@ -38,48 +36,48 @@ def _sums_jvp(
     return sums(*primals, axes), tuple(jnp.sum(tangent, axes) for tangent in tangents[0])
 
 
-def largest(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
-    """The largest element of each array over the axes, and 0; constant under differentiation."""
-    return _reduced(lax.stop_gradient(arrays), axes, jnp.maximum, 0.0)
-
-
-def _reduced(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
+def _summed(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
     if not axes:
         return arrays
     if not jax.typeof(arrays[0]).sharding.mesh.empty:
         # One by one: of a divided axis, parts of one sum are added up, those of several gathered.
-        return tuple(x for array in arrays for x in _over_axes((array,), axes, combine, start))
+        return tuple(x for array in arrays for x in _over_axes((array,), axes))
 
     def on_cpu(*arrays: Array) -> Arrays:
-        return _on_cpu(arrays, axes, combine, start)
+        return _on_cpu(arrays, axes)
 
     def on_gpu(*arrays: Array) -> Arrays:
         # Of columns, three at once overflow the shared memory, and the terms would be written.
         step = len(arrays) if arrays[0].ndim - 1 in axes else 2
         parts = (arrays[i : i + step] for i in range(0, len(arrays), step))
-        return tuple(x for part in parts for x in _over_axes(part, axes, combine, start))
+        return tuple(x for part in parts for x in _over_axes(part, axes))
 
     def anywhere(*arrays: Array) -> Arrays:
-        return _over_axes(arrays, axes, combine, start)
+        return _over_axes(arrays, axes)
 
-    reduced: Arrays = lax.platform_dependent(
+    summed: Arrays = lax.platform_dependent(
         *arrays, cpu=on_cpu, cuda=on_gpu, rocm=on_gpu, default=anywhere
     )
-    return reduced
+    return summed
 
 
 def sums_on_cpu(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
     """`sums`, in what is traced for CPUs alone."""
-    return _on_cpu(arrays, axes, operator.add, 0.0) if axes else arrays
+    return _on_cpu(arrays, axes) if axes else arrays
 
 
-def _on_cpu(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
+def _on_cpu(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
+    if len(arrays) == 1:
+        # Of one array alone the compiler would write all terms: so it is two.
+        (x,), zero = arrays, jnp.zeros((), arrays[0].dtype)
+        above, rest = _on_cpu((jnp.where(x > 0, x, zero), jnp.where(x > 0, zero, x)), axes)
+        return (above + rest,)
     if undivided():
         joined = _joined(jax.typeof(arrays[0]).shape, axes)
         if _fits(*joined):
-            return _along_lines(arrays, axes, *joined, combine, start)
-        arrays = _strips(arrays, axes, combine, start)
-    return _over_axes(arrays, axes, combine, start)
+            return _along_lines(arrays, axes, *joined)
+        arrays = _strips(arrays, axes)
+    return _over_axes(arrays, axes)
 
 
 def _joined(shape: tuple[Any, ...], axes: tuple[int, ...]) -> tuple[int, int]:
@@ -107,8 +105,6 @@ def _along_lines(
     axes: tuple[int, ...],
     size: int,
     distance: int,
-    combine: Combine,
-    start: float,
 ) -> Arrays:
     """Up to 16 neighbouring vectors as one, again and again.
 
@@ -121,20 +117,20 @@ def _along_lines(
     while (count := _most_strips(size // width)) >= LEAST_STRIPS:
         cut = (*before, size // (count * width), count, width * distance)
         cuts = tuple(x.reshape(cut) for x in arrays)
-        arrays = _over_strips(cuts, axes[0] + 1, combine, start)
+        arrays = _over_axis(cuts, axes[0] + 1)
         size //= count
     lines = tuple(x.reshape(*before, size, *after) for x in arrays)
-    return _over_axis(lines, axes[0], combine, start)
+    return _over_axis(lines, axes[0])
 
 
-def _over_axes(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
+def _over_axes(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
     """The last axis goes first, which keeps the digits of sums over large images."""
     for axis in sorted(axes, reverse=True):
-        arrays = _over_axis(arrays, axis, combine, start)
+        arrays = _over_axis(arrays, axis)
     return arrays
 
 
-def _strips(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: float) -> Arrays:
+def _strips(arrays: Arrays, axes: tuple[int, ...]) -> Arrays:
     """Up to 16 strips of each array, cut along the axis that gives most of them, as one.
 
     Element by element, which the compiler for CPUs makes vector instructions: several times as
@@ -148,17 +144,8 @@ def _strips(arrays: Arrays, axes: tuple[int, ...], combine: Combine, start: floa
     before, after = aval.shape[:axis], aval.shape[axis + 1 :]
     width = aval.shape[axis] // count
     strips = tuple(x.reshape(*before, count, width * math.prod(after)) for x in arrays)
-    combined = _over_strips(strips, axis, combine, start)
+    combined = _over_axis(strips, axis)
     return tuple(x.reshape(*before, width, *after) for x in combined)
-
-
-def _over_strips(arrays: Arrays, axis: int, combine: Combine, start: float) -> Arrays:
-    """As two arrays if it is one: of that alone the compiler for CPUs would write all terms."""
-    if len(arrays) > 1:
-        return _over_axis(arrays, axis, combine, start)
-    (x,) = arrays
-    parts = jnp.where(x > 0, x, start), jnp.where(x > 0, start, x)
-    return (combine(*_over_axis(parts, axis, combine, start)),)
 
 
 def _most_strips(size: Any) -> int:
@@ -168,6 +155,6 @@ def _most_strips(size: Any) -> int:
     return max(count for count in range(1, MOST_STRIPS + 1) if size % count == 0)
 
 
-def _over_axis(arrays: Arrays, axis: int, combine: Combine, start: float) -> Arrays:
-    starts = tuple(np.asarray(start, array.dtype) for array in arrays)
-    return tuple(lax.reduce(arrays, starts, functools.partial(jax.tree.map, combine), (axis,)))
+def _over_axis(arrays: Arrays, axis: int) -> Arrays:
+    zeros = tuple(np.zeros((), array.dtype) for array in arrays)
+    return tuple(lax.reduce(arrays, zeros, functools.partial(jax.tree.map, operator.add), (axis,)))
