@@ -1,5 +1,6 @@
 """The IoU family beyond CIoU against NumPy in float64: values, gradients, invariances, state."""
 
+import math
 from functools import partial
 
 import chex
@@ -10,7 +11,7 @@ import pytest
 
 import jaxloss
 from jaxloss import _derivatives, boxes
-from jaxloss.boxes import terms
+from jaxloss.boxes import _blocks, terms
 from tests.test_boxes_losses import PAIRS, random_pairs
 
 MEAN = jaxloss.DynamicWiseIoUState(np.float64(0.4))
@@ -326,6 +327,53 @@ def test_one_kernel_has_the_derivatives_of_several(monkeypatch, name):
     for one, many in zip(*map(jax.tree.leaves, found), strict=True):
         scale = np.abs(many).max()
         np.testing.assert_allclose(one, many, rtol=1e-4, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("shape", [(3, 256), (6, 35), (1, 768)])
+@pytest.mark.parametrize("name", ["giou", "ciou", "inner"])
+def test_blocks_have_the_derivatives_of_the_whole(monkeypatch, name, shape):
+    """The form for a TPU that is one device and has very many pairs, with few of them."""
+    p, t = (x.astype(np.float32)[: math.prod(shape)] for x in random_pairs())
+    p, t = (x.reshape(*shape, 4) for x in (p, t))
+    loss = {"ciou": jaxloss.ciou_loss, "inner": jaxloss.inner_iou_loss}.get(name, jaxloss.giou_loss)
+    setting = {"ciou": "minimum_iou", "inner": "ratio"}.get(name)
+
+    def step(p, t, x):
+        def total(p, t, x):
+            return loss(p, t, **({setting: x} if setting else {})).sum()
+
+        slope = jax.grad(total, argnums=(0, 1))
+        bent = jax.grad(lambda p: jnp.vdot(slope(p, t, x)[0], jnp.cos(p)))(p)
+        of_setting = jax.grad(total, argnums=2)(p, t, x)
+        return total(p, t, x), slope(p, t, x), bent, of_setting
+
+    def chosen(*operands, default=None, tpu=None, **_):
+        return (tpu or default)(*operands)
+
+    found = []
+    for blocks in (1, 3):
+        monkeypatch.setattr(_blocks, "_number_of_blocks", lambda shape, blocks=blocks: blocks)
+        monkeypatch.setattr(jax.lax, "platform_dependent", chosen)
+        jax.clear_caches()
+        per_line = np.linspace(0.3, 0.6, shape[-1], dtype=np.float32)
+        found.append([jax.jit(step)(p, t, x) for x in (np.float32(0.5), per_line)])
+    jax.clear_caches()
+    for one, other in zip(*map(jax.tree.leaves, found), strict=True):
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_very_many_pairs_are_split_into_equal_blocks_of_whole_lines(monkeypatch):
+    monkeypatch.setattr(_blocks, "undivided", lambda: True)
+    for shape in [(), (1000,), (2**19,), (2, 3, 40), (6_400_001,), (0, 4)]:
+        assert _blocks._number_of_blocks(shape) == 1
+    for shape in [(2**20,), (6_400_000,), (64, 33600), (8, 4, 65536), (1, 4_000_000)]:
+        count = _blocks._number_of_blocks(shape)
+        pairs = math.prod(shape)
+        assert 2**15 <= pairs // count <= 2**18
+        assert pairs // _blocks._length_of_line(shape) % count == 0
+    monkeypatch.setattr(_blocks, "undivided", lambda: False)
+    assert _blocks._number_of_blocks((6_400_000,)) == 1
 
 
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - SCALED))

@@ -30,7 +30,8 @@ def cycles(program: Program) -> int:
 
     Kernels with loops of their own, such as sorts, and copies count for less than they are.
     """
-    iterations = {i.name: i.iterations or 1 for i in program.started()}
+    often = program.repetitions()
+    iterations = {i.name: often[i.name] * (i.iterations or 1) for i in program.started()}
     return sum(
         iterations.get(_kernel(file), 0) * _bundles(file)
         for file in Path(SCHEDULES.name).glob(f"*{SUFFIX}")

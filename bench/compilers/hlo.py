@@ -18,6 +18,7 @@ FREE = {
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast"),
     *("partition-id", "replica-id", "after-all"),
 }
+ALLOCATED = 'custom_call_target="AllocateBuffer"'
 SLICES = {"slice", "dynamic-slice", "gather"}
 COLLECTIVES = {
     *("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "ragged-all-to-all"),
@@ -44,12 +45,6 @@ class Instruction(NamedTuple):
         branches = re.search(r"branch_computations=\{([^}]*)\}", self.attributes)
         listed = re.findall(r"[\w.\-]+", branches[1]) if branches else []
         return CALLED.findall(self.attributes) + listed
-
-    @property
-    def trips(self) -> int:
-        """How often a loop runs; 1 where the compiler does not know."""
-        count = re.search(r'known_trip_count":\{"n":"(\d+)"', self.attributes)
-        return int(count[1]) if count else 1
 
     @property
     def iterations(self) -> int | None:
@@ -102,16 +97,26 @@ class Program:
                 for name in instruction.called:
                     yield from self.started(name)
 
+    def repetitions(self, computation: str = "", times: int = 1) -> dict[str, int]:
+        """How often what is started runs, by name."""
+        found = {}
+        for instruction in self.computations[computation or self.entry].values():
+            found[instruction.name] = times
+            if instruction.opcode in ("while", "conditional", "call"):
+                for name in instruction.called:
+                    found |= self.repetitions(name, times * self._trips(instruction))
+        return found
+
     def _traffic(self, computation: str) -> int:
         instructions = self.computations[computation]
         return sum(self._moved(i, instructions) for i in instructions.values())
 
     def _moved(self, instruction: Instruction, among: dict[str, Instruction]) -> int:
         opcode = instruction.opcode
-        if opcode in FREE:
+        if opcode in FREE or ALLOCATED in instruction.attributes:
             return 0
         if opcode in ("while", "call"):
-            return instruction.trips * sum(map(self._traffic, instruction.called))
+            return self._trips(instruction) * sum(map(self._traffic, instruction.called))
         if opcode == "conditional":
             return max(map(self._traffic, instruction.called))
         written = 0 if opcode.endswith("-start") else self._written(instruction, among)
@@ -122,6 +127,19 @@ class Program:
             for place, name in enumerate(instruction.operands)
             if name in among and name not in instruction.operands[:place]
         )
+
+    def _trips(self, loop: Instruction) -> int:
+        """How often a loop runs; 1 where the text does not say.
+
+        A TPU's compiler writes no count, but the number that the condition compares with.
+        """
+        known = re.search(r'known_trip_count":\{"n":"(\d+)"', loop.attributes)
+        condition = re.search(r"condition=%?([\w.\-]+)", loop.attributes)
+        if known or not condition:
+            return int(known[1]) if known else 1
+        compared = self.computations[condition[1]].values()
+        numbers = [i.attributes.split(")")[0] for i in compared if i.opcode == "constant"]
+        return int(numbers[0]) if len(numbers) == 1 and numbers[0].isdecimal() else 1
 
     def _written(self, instruction: Instruction, among: dict[str, Instruction]) -> int:
         """The result; of an update in place, the update."""
@@ -156,7 +174,7 @@ def _instruction(found: re.Match[str]) -> Instruction:
         depth += {"(": 1, ")": -1}.get(rest[end], 0)
         end += 1
     operands = tuple(re.findall(r"%([\w.\-]+)", rest[:end]))
-    attributes = rest if found[4] == "parameter" else rest[end:]
+    attributes = rest if found[4] in ("parameter", "constant") else rest[end:]
     return Instruction(found[2], found[3], found[4], operands, attributes, bool(found[1]))
 
 

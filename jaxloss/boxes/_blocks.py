@@ -12,7 +12,7 @@ from jax import Array, lax
 from jaxloss._platform import undivided
 
 # Pairs up to which a TPU's fast memory holds what several kernels share, and those of a block.
-FEW, BLOCK = 1 << 20, 1 << 19
+FEW, BLOCK = 1 << 19, 1 << 18
 LANES = 128
 
 
