@@ -26,9 +26,18 @@ def in_blocks(function: Callable[..., Any], shape: tuple[int, ...], *arrays: Arr
     blocks = _number_of_blocks(shape)
     if blocks == 1:
         return function(*arrays)
-    return lax.platform_dependent(
-        *arrays, tpu=partial(_one_by_one, function, shape, blocks), default=function
-    )
+
+    @jax.custom_jvp
+    def divided(*arrays: Array) -> Any:
+        return lax.platform_dependent(
+            *arrays, tpu=partial(_one_by_one, function, shape, blocks), default=function
+        )
+
+    @divided.defjvp
+    def _of_the_whole(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> Any:
+        return jax.jvp(function, primals, tangents)
+
+    return divided(*arrays)
 
 
 def _number_of_blocks(shape: tuple[int, ...]) -> int:
