@@ -370,7 +370,7 @@ def test_very_many_pairs_are_split_into_equal_blocks_of_whole_lines(monkeypatch)
     for shape in [(2**20,), (6_400_000,), (64, 33600), (8, 4, 65536), (1, 4_000_000)]:
         count = _blocks._number_of_blocks(shape)
         pairs = math.prod(shape)
-        assert 2**15 <= pairs // count <= 2**18
+        assert 2**15 <= pairs // count <= 2**19
         assert pairs // _blocks._length_of_line(shape) % count == 0
     monkeypatch.setattr(_blocks, "undivided", lambda: False)
     assert _blocks._number_of_blocks((6_400_000,)) == 1

@@ -11,8 +11,9 @@ from jax import Array, lax
 
 from jaxloss._platform import undivided
 
-# Pairs up to which a TPU's fast memory holds what several kernels share, and those of a block.
-FEW, BLOCK = 1 << 19, 1 << 18
+# Pairs for which a TPU's fast memory holds what several kernels share, beside the results or not.
+# Of smaller blocks it would rather hold large results.
+FEW, SMALL, LARGE = 1 << 19, 1 << 18, 1 << 19
 LANES = 128
 
 
@@ -45,7 +46,8 @@ def _number_of_blocks(shape: tuple[int, ...]) -> int:
     static = all(isinstance(size, int) for size in shape)
     if not static or not undivided() or (pairs := math.prod(shape)) <= FEW:
         return 1
-    lines, least = pairs // _length_of_line(shape), -(-pairs // BLOCK)
+    lines = pairs // _length_of_line(shape)
+    least = max(-(-pairs // LARGE), min(-(-pairs // SMALL), 8))
     return next((count for count in range(least, 8 * least) if lines % count == 0), 1)
 
 
