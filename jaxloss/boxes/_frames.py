@@ -46,8 +46,8 @@ def pair_of(first: Columns, second: Columns) -> Pair:
 
 
 def _apart(a: Array, b: Array) -> Array:
-    """a - b, at most a quarter of the largest number, which leaves room to add and to double."""
-    apart, largest = a - b, 0.25 * np.finfo(a.dtype).max
+    """a - b, at most an eighth of the largest number, which leaves room for what follows."""
+    apart, largest = a - b, 0.125 * np.finfo(a.dtype).max
     return select(apart > largest, largest, select(apart < -largest, -largest, apart))
 
 
