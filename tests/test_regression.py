@@ -419,6 +419,31 @@ def test_balanced_l1_has_one_slope_at_its_seam_in_any_unit():
     np.testing.assert_allclose(scaled, 4 * plain, rtol=1e-5)
 
 
+def test_balanced_l1_is_exact_where_its_exponential_overflows():
+    """Where exp(gamma / alpha) = exp(150), it is `|r| (gamma + alpha (log |r| - 1))`, and its
+    derivatives are those of that."""
+
+    def loss(r, alpha, gamma):
+        return jaxloss.balanced_l1_loss(r, alpha=alpha, gamma=gamma)
+
+    point = jnp.float32(0.3), jnp.float32(0.01), jnp.float32(1.5)
+    logarithm = np.log(0.3)
+    np.testing.assert_allclose(loss(*point), 0.3 * (1.5 + 0.01 * (logarithm - 1)), rtol=1e-6)
+    slopes = 1.5 + 0.01 * logarithm, 0.3 * (logarithm - 1), 0.3
+    np.testing.assert_allclose(jax.grad(loss, (0, 1, 2))(*point), slopes, rtol=1e-5)
+    (curvature, *mixed), *others = jax.hessian(loss, (0, 1, 2))(*point)
+    np.testing.assert_allclose((curvature, *mixed), (0.01 / 0.3, logarithm, 1.0), rtol=1e-5)
+    np.testing.assert_allclose([row[1:] for row in others], 0.0, atol=1e-5)
+    np.testing.assert_allclose(loss(jnp.float32(1.0), *point[1:]), 1.49, rtol=1e-6)
+
+
+def test_balanced_l1_grows_from_zero_with_its_slope():
+    def loss(gamma):
+        return jaxloss.balanced_l1_loss(jnp.float32(0.5), gamma=gamma)
+
+    np.testing.assert_allclose(jax.value_and_grad(loss)(0.0), (0.0, 0.5**2 / 2), rtol=1e-6)
+
+
 def test_the_largest_slope_of_the_focal_l1_loss_is_one():
     beta = 0.7
     slope = jax.grad(lambda r: jaxloss.focal_l1_loss(r, beta=beta))

@@ -202,7 +202,9 @@ def balanced_l1_loss(
 
     Edge cases:
       Once differentiable everywhere: the gradient is `alpha log(b |r| / beta + 1)` up to `beta`,
-      where it reaches `gamma`. With `beta = 0` it is `gamma |r|`, with derivative 0 at `r = 0`.
+      where it reaches `gamma`. With `beta = 0` it is `gamma |r|`, with derivative 0 at `r = 0`;
+      with `beta = inf` it is 0. Where `b` overflows, value and derivatives are exact but for
+      residuals below `1e-20 beta`, whose gradient begins at 0 less steeply.
 
     Differences:
       mmdet has the paper's formula, which is this one at `beta = 1`. Its text for another `beta`,
@@ -396,24 +398,56 @@ def _balanced(residual: Array, alpha: Array, gamma: Array, beta: Array) -> Array
     inside = magnitude < beta
     inner = jnp.where(inside, magnitude, beta)
     outer = jnp.where(inside, 0, absolute(residual) - beta)
-    growth = jnp.expm1(gamma / alpha)
-    rise = ratio(alpha * beta, growth) * _logarithmic_rise(ratio(growth * inner, beta))
-    return rise + gamma * outer
+    return alpha * _logarithmic_area(inner, beta, gamma / alpha) + gamma * outer
 
 
 @jax.custom_jvp
-def _logarithmic_rise(u: Array) -> Array:
-    """(1 + u) log(1 + u) - u, near 0 by the area tangent of u / (2 + u): nothing cancels."""
+def _logarithmic_area(x: Array, width: Array, steepness: Array) -> Array:
+    """The integral of log(1 + b x / width) from 0 to x <= width, with b = exp(steepness) - 1.
+
+    Where b would overflow, a part of the steepness is left out of it and added to the logarithm
+    times u / (1 + u), with u what is left of b x / width: that is 1 but for x below 1e-20 widths.
+    """
+    u, excess = _grown(ratio(x, width), steepness)
+    gap, _ = _logarithmic_gap(u)
+    return x * ((jnp.log1p(u) - gap) + excess * gap)
+
+
+def _logarithmic_area_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    x, width, steepness = primals
+    part = ratio(x, width)
+    u, excess = _grown(part, steepness)
+    gap, bend = _logarithmic_gap(u)
+    share = quotient(u, 1 + u)
+    slopes = (
+        jnp.log1p(u) + excess * share,
+        -part * (gap + excess * (share - gap)),
+        x * (gap + jnp.where(excess > 0, 0, part * bend)),
+    )
+    return _logarithmic_area(x, width, steepness), weighted(slopes, tangents)
+
+
+_logarithmic_area.defjvp(_logarithmic_area_jvp, symbolic_zeros=True)
+
+
+def _grown(part: Array, steepness: Array) -> tuple[Array, Array]:
+    """(exp(steepness) - 1) part, without that of the steepness which is returned beside it."""
+    most = 0.7 * math.log(np.finfo(part.dtype).max)
+    steep = steepness > most
+    held = jnp.where(steep, jnp.full_like(steepness, most), steepness)
+    return jnp.expm1(held) * part, jnp.where(steep, steepness - most, 0)
+
+
+def _logarithmic_gap(u: Array) -> tuple[Array, Array]:
+    """1 - log(1 + u) / u, and that over u: near 0 by the area tangent of s = u / (2 + u)."""
     near = u < 1
-    s = jnp.where(near, u, 1) / (2 + jnp.where(near, u, 1))
-    rest = horner(jnp.square(s), AREA_TANGENT_REST)
-    series = 2 * jnp.square(s) / (1 - s) * (1 + (1 + s) * s * rest)
-    return jnp.where(near, series, (1 + u) * jnp.log1p(u) - u)
-
-
-@_logarithmic_rise.defjvp
-def _logarithmic_rise_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return _logarithmic_rise(*primals), jnp.log1p(primals[0]) * tangents[0]
+    small, large = jnp.where(near, u, 0), jnp.where(near, 1, u)
+    s = small / (2 + small)
+    bend = 0.5 * (1 - s) * (1 - s * (1 - s) * horner(jnp.square(s), AREA_TANGENT_REST))
+    gap = 1 - quotient(jnp.log1p(large), large)
+    return jnp.where(near, small * bend, gap), jnp.where(near, bend, quotient(gap, large))
 
 
 def _focal(residual: Array, alpha: Array, beta: Array) -> Array:

@@ -88,9 +88,9 @@ ROWS = [
     ),
     row(
         name="balanced_l1_loss",
-        settings=({}, {"alpha": 0.7, "gamma": 1.1, "beta": 0.4}, {"beta": 0.0}),
+        settings=({}, {"alpha": 0.7, "gamma": 1.1, "beta": 0.4}, {"beta": 0.0}, {"alpha": 0.01}),
         hyperparameters={
-            "alpha": (0.3, 0.5, 1.2),
+            "alpha": (0.01, 0.5, 1.2),
             "gamma": (0.4, 1.0, 1.5),
             "beta": (0.2, 1.0, 1.7),
         },
