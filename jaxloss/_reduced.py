@@ -16,7 +16,7 @@ class Reduced(NamedTuple):
 
     Attributes:
       arrays: what is reduced, of one shape, with 0 in what is dropped.
-      axes: the axes, counted from the front.
+      axes: the axes, counted from the front and in order.
       kept: None, or False in what is dropped, in the rank of the arrays.
     """
 
@@ -37,7 +37,7 @@ def reduced(check: Arguments, axis: Axis, where: ArrayLike | None, *arrays: Arra
     """`arrays` over `axis`; `where` has the rank of the arrays, or that of the result."""
     arrays = tuple(jnp.broadcast_arrays(*arrays))
     shape = arrays[0].shape
-    axes = check.axes(axis, len(shape))
+    axes = tuple(sorted(check.axes(axis, len(shape))))
     if where is not None and check.array("where", where).ndim == len(shape):
         kept = check.where(where, shape, "the predictions")
     else:

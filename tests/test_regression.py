@@ -1,5 +1,7 @@
 """Residual losses against formulas in NumPy float64, check values, invariances and kinks."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import optax
 import pytest
 
 import jaxloss
+from jaxloss import _lengths, _sums
 from tests.calculus import few
 from tests.registry._row import normal, uniform
 
@@ -290,6 +293,19 @@ def test_cosines_are_the_formula(axis, epsilon):
         moved[1][index] -= 1e-6
         expected = (np.sum(formula(moved[1])) - np.sum(formula(moved[0]))) / 2e-6
         np.testing.assert_allclose(slope[index], expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("loss", [jaxloss.cosine_similarity, jaxloss.cosine_distance])
+@pytest.mark.parametrize("alone", [True, False])
+def test_axes_of_vectors_are_in_any_order(loss, alone, monkeypatch):
+    """Alone, a CPU adds strips of them up, for which they have to be in order."""
+    for module in (_sums, _lengths):
+        monkeypatch.setattr(module, "undivided", lambda: alone)
+    jax.clear_caches()
+    p, t = normal(16, 16, 8, seed=1), normal(16, 16, 8, seed=2)
+    found, expected = (jax.jit(partial(loss, axis=a))(p, t) for a in ((0, 2, 1), (0, 1, 2)))
+    jax.clear_caches()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_a_vector_of_zero_is_at_a_right_angle_and_stays_there():
