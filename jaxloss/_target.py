@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
+
+from jaxloss._arguments import Arguments
 
 
 class Target(NamedTuple):
@@ -33,8 +36,29 @@ def target_of(y: Array, classes: int, axis: int, dtype: np.dtype[Any]) -> Target
     """The target of integer labels `y`, of which some may be none of the classes."""
     shape = tuple(classes if i == axis else 1 for i in range(y.ndim + 1))
     at = lax.broadcasted_iota(y.dtype, shape, axis) == jnp.expand_dims(y, axis)
-    known = (y >= 0) & (y < classes)
+    known = in_range(y, classes)
     return Target(jnp.where(known, y, 0), at, one_or_nan(known, dtype), axis)
+
+
+def labels_of(
+    check: Arguments, labels: ArrayLike, shape: tuple[int, ...], ignore_label: ArrayLike | None
+) -> tuple[Array, Array | None]:
+    """Labels as signed integers, and where they are not to be ignored."""
+    y = _signed(check.labels("labels", labels, shape))
+    if ignore_label is None:
+        return y, None
+    ignored = _signed(check.labels("ignore_label", ignore_label, ()))
+    wide = np.promote_types(y.dtype, ignored.dtype)
+    return y, y.astype(wide) != ignored.astype(wide)
+
+
+def in_range(labels: Array, classes: int) -> Array:
+    """Whether labels name one of the classes."""
+    return (labels >= 0) & (labels < classes)
+
+
+def _signed(y: Array) -> Array:
+    return y.astype(jnp.int64 if y.dtype.itemsize == 8 else jnp.int32)
 
 
 def one_or_nan(known: Array, dtype: np.dtype[Any]) -> Array:

@@ -284,6 +284,19 @@ def test_unsigned_and_small_labels_do_not_wrap_around():
     np.testing.assert_allclose(found, [np.log(300), 0], rtol=1e-6)
 
 
+def test_a_wide_label_to_ignore_does_not_wrap_around_to_a_narrow_one():
+    logits, kernel = np.zeros((3, 4), np.float32), np.eye(4, dtype=np.float32)
+    labels = np.array([-1, 1, 0], np.int32)
+    with jax.enable_x64(True):
+        for ignored in (np.iinfo(np.int64).max, 2**32 + 1, -(2**32) - 1):
+            setting = {"ignore_label": np.int64(ignored)}
+            losses = jaxloss.softmax_cross_entropy_with_integer_labels(logits, labels, **setting)
+            np.testing.assert_allclose(losses, [np.nan, np.log(4), np.log(4)], rtol=1e-6)
+            rows = jaxloss.arcface_logits(kernel[:3], kernel, labels, **setting)
+            assert np.isnan(rows[0]).all()
+            assert np.any(rows[1])
+
+
 @pytest.mark.parametrize(
     "loss",
     [

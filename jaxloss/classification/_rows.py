@@ -8,7 +8,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
-from jaxloss._target import Target, one_or_nan, target_of
+from jaxloss._target import Target, labels_of, one_or_nan, target_of
 
 Axis = int | tuple[int, ...]
 
@@ -69,17 +69,6 @@ def labelled(
     at = target.at & rows.kept
     known = jnp.any(at, rows.axis) | ~rows.mask
     return rows, target._replace(at=at, known=one_or_nan(known, x.dtype))
-
-
-def labels_of(
-    check: Arguments, labels: ArrayLike, shape: tuple[int, ...], ignore_label: ArrayLike | None
-) -> tuple[Array, Array | None]:
-    """Labels as signed integers, and where they are not to be ignored."""
-    y = check.labels("labels", labels, shape)
-    y = y.astype(jnp.int64 if y.dtype.itemsize == 8 else jnp.int32)
-    if ignore_label is None:
-        return y, None
-    return y, y != check.labels("ignore_label", ignore_label, ()).astype(y.dtype)
 
 
 def blank(rows: Rows, array: Array, removed: float) -> Array:

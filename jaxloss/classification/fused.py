@@ -12,8 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide, keep
 from jaxloss._logistic import known_number, logit, softplus
-from jaxloss._target import one_or_nan
-from jaxloss.classification._rows import labels_of
+from jaxloss._target import in_range, labels_of, one_or_nan
 
 
 def fused_linear_cross_entropy(
@@ -94,7 +93,7 @@ def fused_linear_cross_entropy(
     losses = softplus(logit(log_odds))
     if known_number(label_smoothing) != 0:
         losses = losses + check.scalar("label_smoothing", label_smoothing, losses) * gap
-    return keep(mask, one_or_nan((y >= 0) & (y < classes), losses.dtype) * losses)
+    return keep(mask, one_or_nan(in_range(y, classes), losses.dtype) * losses)
 
 
 class Layer(NamedTuple):

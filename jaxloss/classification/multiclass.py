@@ -7,14 +7,13 @@ from jax.typing import ArrayLike
 from jaxloss._arguments import Arguments, hide, keep
 from jaxloss._logistic import known_number, logistic_focus, softplus
 from jaxloss._softmax import distribution_cost, log_odds_against, smoothed_cost
-from jaxloss._target import target_of
+from jaxloss._target import labels_of, target_of
 from jaxloss.classification._rows import (
     Axis,
     blank,
     even_shares,
     flat,
     labelled,
-    labels_of,
     per_class,
     rows_of,
 )

@@ -7,6 +7,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
+from jaxloss._target import in_range
 from jaxloss.boxes.coding import Weights
 from jaxloss.classification import sigmoid_focal_loss
 from jaxloss.detection.terms import (
@@ -14,7 +15,6 @@ from jaxloss.detection.terms import (
     Objects,
     assign,
     detections,
-    in_range,
     localization,
     over_images,
     spoiled,

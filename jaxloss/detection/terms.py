@@ -202,10 +202,6 @@ def spoiled(objects: Objects, valid: Array) -> Array:
     return jnp.where(jnp.any(objects.exists & broken), jnp.nan, 1.0).astype(objects.boxes.dtype)
 
 
-def in_range(labels: Array, classes: int) -> Array:
-    return (labels >= 0) & (labels < classes)
-
-
 def _of_anchors(objects: Array, indices: Array) -> Array:
     """For each anchor the entry of its object; 0 if there are no objects."""
     if objects.shape[0] == 0:

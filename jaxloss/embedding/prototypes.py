@@ -7,6 +7,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide, keep
+from jaxloss._target import in_range, labels_of, one_or_nan
 from jaxloss.embedding._vectors import length, look_up, masks, unit
 from jaxloss.reduction import AxisName
 
@@ -61,7 +62,7 @@ def center_loss(
     x, centers = check.floats(embeddings=embeddings, centers=centers)
     check.shape("embeddings", x, (..., None), "vectors along the last axis")
     check.shape("centers", centers, (None, x.shape[-1]), "one centre a class")
-    y = _signed(check.labels("labels", labels, x.shape[:-1]))
+    y, _ = labels_of(check, labels, x.shape[:-1], None)
     kept, mask = masks(check, where, x.shape, -1)
     (y,) = hide(mask, y)
     (x, center) = hide(kept, x, look_up(centers, y))
@@ -123,7 +124,7 @@ def update_centers(
     c, x = check.floats(centers=centers, embeddings=embeddings)
     check.shape("centers", c, (None, None), "one centre a class")
     check.shape("embeddings", x, (..., c.shape[-1]), "vectors as long as the centres")
-    y = _signed(check.labels("labels", labels, x.shape[:-1]))
+    y, _ = labels_of(check, labels, x.shape[:-1], None)
     mask = check.where(where, y.shape)
     step = check.scalar("rate", rate, c)
     (y,) = hide(mask, y)
@@ -294,11 +295,10 @@ def _rows(
     x, w = check.floats(embeddings=embeddings, kernel=kernel)
     check.shape("embeddings", x, (..., None), "vectors along the last axis")
     check.shape("kernel", w, (x.shape[-1], None), "one column a class, as long as the embeddings")
-    y = _signed(check.labels("labels", labels, x.shape[:-1]))
+    y, counted = labels_of(check, labels, x.shape[:-1], ignore_label)
     classes = w.shape[1]
     mask = check.where(where, (*y.shape, classes))
-    if ignore_label is not None:
-        counted = y != check.labels("ignore_label", ignore_label, ()).astype(y.dtype)
+    if counted is not None:
         counted = jnp.expand_dims(counted, -1)
         mask = counted if mask is None else counted & mask
     if mask is not None:
@@ -310,11 +310,6 @@ def _rows(
     return _Rows(x, w, cosines, y, columns == jnp.expand_dims(y, -1), mask)
 
 
-def _signed(y: Array) -> Array:
-    return y.astype(jnp.int64 if y.dtype.itemsize == 8 else jnp.int32)
-
-
 def _known(y: Array, classes: int, like: Array) -> Array:
     """1, and NaN where a label names no class: a factor of every vector."""
-    known = jnp.where((y >= 0) & (y < classes), jnp.ones((), like.dtype), jnp.nan)
-    return jnp.expand_dims(known, -1)
+    return jnp.expand_dims(one_or_nan(in_range(y, classes), like.dtype), -1)
