@@ -460,3 +460,16 @@ def test_neighbours_that_tie_share_the_derivative():
     p = np.float32(p)
     turned = slope(p[::-1, ::-1], weight[::-1, ::-1])[::-1, ::-1]
     np.testing.assert_allclose(slope(p, weight), turned, atol=1e-6)
+
+
+def test_a_square_has_its_curvature_where_a_region_meets_its_target():
+    """`L^2` with `L = 0.7 (1 - p)` near `p = y = 1`, where 0.7 is the weight of misses."""
+
+    def loss(p):
+        maps = jnp.stack([p, jnp.float32(0)]), jnp.array([1, 0])
+        return jaxloss.focal_tversky_loss(*maps, gamma=0.5, axis=0)
+
+    slope = jax.grad(loss)
+    assert slope(1.0) == 0
+    curvature = jax.jit(jax.vmap(jax.grad(slope)))(jnp.array([1.0, 1 - 1e-5]))
+    np.testing.assert_allclose(curvature, 2 * 0.7**2, rtol=1e-4)

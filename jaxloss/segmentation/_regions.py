@@ -151,15 +151,19 @@ def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
 
 @jax.custom_jvp
 def power(base: Array, exponent: Array) -> Array:
-    """base**exponent of a base >= 0, whose derivative at base 0 is 0, and 1 for exponent 1."""
-    return jnp.power(base, exponent)
+    """base**exponent of a base >= 0, and 0 where a base of 0 has an exponent below 0.
+
+    Closed under differentiation, so that a derivative at base 0 is 0 where it is infinite.
+    """
+    infinite = (base == 0) & (exponent < 0)
+    return jnp.where(infinite, 0, jnp.power(jnp.where(infinite, 1, base), exponent))
 
 
 @power.defjvp
 def _power_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     base, exponent = primals
     value = power(base, exponent)
-    at_zero = jnp.where(exponent == 1, jnp.ones_like(value), jnp.zeros_like(value))
-    slope = exponent * jnp.where(base == 0, at_zero, ratio(value, base))
+    constant = exponent == 0
+    slope = exponent * power(base, jnp.where(constant, 0, exponent - 1))
     logarithm = jnp.log(jnp.where(base <= 0, jnp.ones_like(base), base))
     return value, slope * tangents[0] + value * logarithm * tangents[1]

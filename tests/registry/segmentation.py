@@ -74,7 +74,7 @@ ROWS = [
     ),
     region(
         name="focal_tversky_loss",
-        settings=({}, {"gamma": 0.7}, {"gamma": 1.0}),
+        settings=({}, {"gamma": 0.7}, {"gamma": 1.0}, {"gamma": 0.5}),
         hyperparameters={**WEIGHTS, "gamma": (0.5, 1.0, 2.0)},
     ),
     region(name="log_cosh_dice_loss", settings=({}, {"smooth": 1.0}), hyperparameters=SMOOTH),
