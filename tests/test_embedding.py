@@ -428,6 +428,12 @@ def test_update_centers(rate):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+def test_centers_move_towards_embeddings_whose_sum_would_overflow():
+    far = jnp.full((2, 1), 3e38, jnp.float32)
+    found = jaxloss.update_centers(jnp.zeros((2, 1)), far, jnp.array([0, 1]))
+    np.testing.assert_allclose(found, far / 4, rtol=1e-6)
+
+
 def test_replicas_update_their_centers_alike():
     x, centers = normal(16, 3).astype(np.float32), normal(5, 3, seed=2).astype(np.float32)
     y, kept = np.arange(16) ** 2 % 5, np.arange(16) % 7 != 3

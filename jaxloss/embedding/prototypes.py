@@ -133,7 +133,7 @@ def update_centers(
     away = jnp.expand_dims(one, -1) * (look_up(c, y) - x)
     sums, counts = jnp.zeros_like(c).at[y].add(away), jnp.zeros_like(c[:, 0]).at[y].add(one)
     # A label of no class adds to no centre, so that its NaN would be lost.
-    spoiled = 0 * jnp.sum(away)
+    spoiled = jnp.sum(0 * away)
     if axis_name is not None:
         sums, counts, spoiled = lax.psum((sums, counts, spoiled), axis_name)
     return c - step * (sums / (1 + jnp.expand_dims(counts, -1))) + spoiled
