@@ -228,6 +228,24 @@ class Arguments:
                 f"axes, of an array of {rank} dimensions"
             ) from None
 
+    def axis(self, axis: int, rank: int, name: str = "axis") -> int:
+        """One axis counted from the front."""
+        if not isinstance(axis, int | np.integer) or not -rank <= axis < rank:
+            raise ValueError(
+                f"`{self.function}`: `{name}` is {axis}, expected one axis of an array of {rank} "
+                f"dimensions"
+            )
+        return int(axis) % rank
+
+    def classes(self, shape: Shape, *axes: int) -> None:
+        """Refuses a `shape` without classes along the `axes`."""
+        if any(shape[axis] == 0 for axis in axes):
+            along = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
+            raise ValueError(
+                f"`{self.function}`: there are no classes along {along} of an array of shape "
+                f"{shape}, expected one at least"
+            )
+
     def function_of_boxes(self, name: str, value: object) -> Callable[..., Any]:
         """Refuses what cannot be called."""
         if not callable(value):

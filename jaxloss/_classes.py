@@ -166,7 +166,7 @@ def _highest(x: Array, label: Array, at: Array, axis: int) -> Array:
     """
     size, whole = x.shape[axis], undivided() and jax.typeof(x).sharding.mesh.empty
     block = next((b for b in range(BLOCK, 1, -1) if size % b == 0), 1) if whole else 1
-    if block == 1 or axis != x.ndim - 1:
+    if block == 1 or size == 0 or axis != x.ndim - 1:
         return jnp.max(jnp.where(at, -jnp.inf, x), axis, keepdims=True, initial=-jnp.inf)
     blocks = x.reshape(*x.shape[:-1], size // block, block)
     number, place = jnp.expand_dims(label // block, -1), jnp.expand_dims(label % block, -1)
@@ -247,7 +247,7 @@ def _sums_jvp(
 
 
 def _sums_by_passes(x: Array, y: Array, axis: int, add: Callable[..., Any]) -> Sums:
-    zero, highest = jnp.zeros((), x.dtype), jnp.max(x, axis, keepdims=True)
+    zero, highest = jnp.zeros((), x.dtype), jnp.max(x, axis, keepdims=True, initial=-jnp.inf)
     mass = falling_exp(x - highest)
     ones = jnp.floor(mass)
     half_gaps = jnp.where(y == 0, zero, y * (0.5 * highest - 0.5 * x))

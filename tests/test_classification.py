@@ -284,6 +284,33 @@ def test_unsigned_and_small_labels_do_not_wrap_around():
     np.testing.assert_allclose(found, [np.log(300), 0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_there_may_be_no_rows_but_not_no_classes(alone, monkeypatch):
+    for module in (_classes, _sums):
+        monkeypatch.setattr(module, "undivided", lambda: alone)
+    jax.clear_caches()
+    none, labels = jnp.zeros((0, 0)), jnp.zeros(0, jnp.int32)
+    assert jaxloss.info_nce_loss(none, none, temperature=1.0).shape == (0,)
+    assert jaxloss.supervised_contrastive_loss(none, labels, temperature=1.0).shape == (0,)
+    jax.clear_caches()
+    x, y = jnp.zeros((2, 0)), jnp.zeros(2, jnp.int32)
+    calls = [
+        lambda: jaxloss.softmax_cross_entropy(x, x),
+        lambda: jaxloss.softmax_cross_entropy_with_integer_labels(x, y),
+        lambda: jaxloss.softmax_cross_entropy_with_integer_labels(x[None], y[:1], axis=(1, 2)),
+        lambda: jaxloss.multiclass_hinge_loss(x, y),
+        lambda: jaxloss.class_weights_of(y, x[0]),
+        lambda: jaxloss.center_loss(x, y, x[:0]),
+        lambda: jaxloss.cosface_logits(x, x[:0], y),
+        lambda: jaxloss.fused_linear_cross_entropy(jnp.zeros((2, 3)), jnp.zeros((3, 0)), y),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="`: there are no classes along ax"):
+            call()
+    without_features = jaxloss.fused_linear_cross_entropy(x, jnp.zeros((0, 3)), y)
+    np.testing.assert_allclose(without_features, np.log(3), rtol=1e-6)
+
+
 def test_a_wide_label_to_ignore_does_not_wrap_around_to_a_narrow_one():
     logits, kernel = np.zeros((3, 4), np.float32), np.eye(4, dtype=np.float32)
     labels = np.array([-1, 1, 0], np.int32)

@@ -102,3 +102,10 @@ def test_boundary_loss_is_the_mean_of_the_products():
     slope = jax.grad(lambda p: jnp.sum(loss(p)))(p)
     expected = np.where(kept, phi, 0) / kept.sum((1, 2), keepdims=True)
     np.testing.assert_allclose(slope, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4, 0), (0, 4, 4)])
+def test_of_no_pixels_there_are_no_distances(shape):
+    maps = np.zeros(shape, np.float32)
+    assert jaxloss.signed_distance_map(maps > 0, axis=(-2, -1)).shape == shape
+    assert not np.any(jaxloss.hausdorff_loss(maps, maps, axis=(-2, -1)))

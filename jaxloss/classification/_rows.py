@@ -37,6 +37,7 @@ def rows_of(
     counted: Array | None = None,
 ) -> Rows:
     """`x` as rows of classes without what `where` removes, and what is not `counted`."""
+    check.classes(x.shape, *axes)
     axis = axes[0] if len(axes) == 1 else x.ndim - len(axes)
     by_class = where is not None and check.array("where", where).ndim == x.ndim
     kept = check.where(where if by_class else None, x.shape, "the logits")

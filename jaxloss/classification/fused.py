@@ -130,8 +130,10 @@ def _layer(
     check.shape(
         "kernel", wide, (dimensions, None), "features by classes, as in `features @ kernel`"
     )
+    check.classes(wide.shape, 1)
     classes = wide.shape[1]
-    (b,) = check.floats(bias=jnp.zeros_like(wide[0]) if bias is None else bias)
+    zeros = jnp.sum(jnp.zeros_like(wide[:1]), 0)  # without features, too, and split as the kernel
+    (b,) = check.floats(bias=zeros if bias is None else bias)
     check.shape("bias", b, (classes,), "one number a class")
     y, counted = labels_of(check, labels, x.shape[:-1], ignore_label)
     mask = check.where(where, x.shape[:-1])

@@ -401,6 +401,7 @@ def class_weights_of(
     check = Arguments("class_weights_of")
     (weights,) = check.floats(class_weights=class_weights)
     check.shape("class_weights", weights, (None,), "one weight a class")
+    check.classes(weights.shape, 0)
     y, counted = labels_of(check, labels, check.array("labels", labels).shape, ignore_label)
     (y,) = hide(counted, y)
     target = target_of(y, weights.shape[0], y.ndim, weights.dtype)

@@ -62,6 +62,7 @@ def center_loss(
     x, centers = check.floats(embeddings=embeddings, centers=centers)
     check.shape("embeddings", x, (..., None), "vectors along the last axis")
     check.shape("centers", centers, (None, x.shape[-1]), "one centre a class")
+    check.classes(centers.shape, 0)
     y, _ = labels_of(check, labels, x.shape[:-1], None)
     kept, mask = masks(check, where, x.shape, -1)
     (y,) = hide(mask, y)
@@ -123,6 +124,7 @@ def update_centers(
     check = Arguments("update_centers")
     c, x = check.floats(centers=centers, embeddings=embeddings)
     check.shape("centers", c, (None, None), "one centre a class")
+    check.classes(c.shape, 0)
     check.shape("embeddings", x, (..., c.shape[-1]), "vectors as long as the centres")
     y, _ = labels_of(check, labels, x.shape[:-1], None)
     mask = check.where(where, y.shape)
@@ -295,6 +297,7 @@ def _rows(
     x, w = check.floats(embeddings=embeddings, kernel=kernel)
     check.shape("embeddings", x, (..., None), "vectors along the last axis")
     check.shape("kernel", w, (x.shape[-1], None), "one column a class, as long as the embeddings")
+    check.classes(w.shape, 1)
     y, counted = labels_of(check, labels, x.shape[:-1], ignore_label)
     classes = w.shape[1]
     mask = check.where(where, (*y.shape, classes))

@@ -186,6 +186,8 @@ def _to_the_other_side(inside: Array, outside: Array, axes: tuple[int, ...]) -> 
 
 def _squared_distances(seeds: Array, axes: tuple[int, ...]) -> Array:
     """The squared distance of every pixel to its nearest seed, exact; `FAR` or more without any."""
+    if seeds.size == 0:
+        return jnp.zeros(seeds.shape, jnp.int32)
     *others, last = axes
     squares = _squares_along(seeds, last)
     for axis in others:
