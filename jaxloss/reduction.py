@@ -67,7 +67,8 @@ def mean(
 
     Raises:
       TypeError: `losses` are not a floating-point array, or `where` is not boolean.
-      ValueError: `where`, `weights` or `normalizer` do not fit the shape of `losses`.
+      ValueError: `axis` is no axis, or `where`, `weights` or `normalizer` do not fit the shape of
+        `losses`.
 
     Reference:
       The weighted arithmetic mean.
@@ -122,7 +123,7 @@ def sum(
 
     Raises:
       TypeError: `losses` are not a floating-point array, or `where` is not boolean.
-      ValueError: `where` or `weights` do not fit the shape of `losses`.
+      ValueError: `axis` is no axis, or `where` or `weights` do not fit the shape of `losses`.
 
     Reference:
       None: a sum.
@@ -170,7 +171,7 @@ def sum_and_weight(
 
     Raises:
       TypeError: `losses` are not a floating-point array, or `where` is not boolean.
-      ValueError: `where` or `weights` do not fit the shape of `losses`.
+      ValueError: `axis` is no axis, or `where` or `weights` do not fit the shape of `losses`.
 
     Reference:
       None: two sums.
@@ -195,6 +196,7 @@ def _totals(
     axis: Axis,
 ) -> tuple[Array, Array]:
     (array,) = check.floats(losses=losses)
+    axes = check.axes(axis, array.ndim)
     mask = check.where(where, array.shape)
     array = keep(mask, array)
     if weights is None:
@@ -202,7 +204,7 @@ def _totals(
     else:
         weight = jnp.broadcast_to(check.parameter("weights", weights, array), array.shape)
         array = weight * array
-    return jnp.sum(keep(mask, array), axis), jnp.sum(keep(mask, weight), axis)
+    return jnp.sum(keep(mask, array), axes), jnp.sum(keep(mask, weight), axes)
 
 
 def _normalizer_total(
@@ -213,4 +215,4 @@ def _normalizer_total(
     if total.ndim == 0:
         return total
     total = jnp.broadcast_to(total, array.shape)
-    return jnp.sum(keep(check.where(where, array.shape), total), axis)
+    return jnp.sum(keep(check.where(where, array.shape), total), check.axes(axis, array.ndim))

@@ -68,6 +68,13 @@ def test_sums_and_weights_add_over_microbatches():
     np.testing.assert_allclose(total.sum / total.weight, whole, rtol=1e-6)
 
 
+@pytest.mark.parametrize("axis", [5, (0, 0), "0"])
+def test_an_axis_that_is_none_is_refused(axis):
+    for reduce in (jaxloss.mean, jaxloss.sum, jaxloss.sum_and_weight):
+        with pytest.raises(ValueError, match=rf"`{reduce.__name__}`: `axis` is .*2 dimensions"):
+            reduce(LOSSES, axis=axis)
+
+
 def test_bfloat16_is_added_up_in_float32():
     ones = jnp.ones(1000, jnp.bfloat16)
     assert jaxloss.sum(ones) == 1000
