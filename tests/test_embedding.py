@@ -1,5 +1,7 @@
 """Embedding losses against formulas in NumPy float64: values, gradients, masks, meshes."""
 
+import re
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -558,8 +560,9 @@ def test_lengths_of_tiny_gaps_without_a_floor():
 
 
 def test_errors_name_what_is_wrong():
-    with pytest.raises(ValueError, match="`axis` is 2"):
-        jaxloss.triplet_margin_loss(A, B, C, axis=2)
+    for axis in (2, (0, 1)):
+        with pytest.raises(ValueError, match=rf"`axis` is {re.escape(str(axis))}, expected one"):
+            jaxloss.triplet_margin_loss(A, B, C, axis=axis)
     with pytest.raises(TypeError, match="`same` has dtype int"):
         jaxloss.contrastive_loss(A, B, SAME.astype(int))
     with pytest.raises(ValueError, match="`kernel` has shape"):

@@ -293,6 +293,8 @@ def test_axes_are_the_callers():
             jaxloss.dice_loss(p, y, axis=wrong)
     with pytest.raises(ValueError, match=r"`generalized_dice_loss`: `class_axis` is -2"):
         jaxloss.generalized_dice_loss(p, y, class_axis=-2)
+    with pytest.raises(ValueError, match=r"`class_axis` is \(-1, 0\), expected one axis"):
+        jaxloss.generalized_dice_loss(p, y, class_axis=(-1, 0))
 
 
 def test_an_absent_class_has_the_largest_weight():

@@ -150,18 +150,14 @@ def triplet_margin_loss(
     check = Arguments("triplet_margin_loss")
     vectors = check.pair(anchors=anchors, positives=positives, negatives=negatives)
     shape = broadcast_shape(*vectors)
-    if not -len(shape) <= axis < len(shape):
-        raise ValueError(
-            f"`triplet_margin_loss`: `axis` is {axis}, expected one of the {len(shape)} axes of "
-            f"the embeddings"
-        )
+    axis = check.axis(axis, len(shape))
     kept, mask = masks(check, where, shape, axis)
     anchor, positive, negative = vectors
     degree = check.scalar("norm_degree", norm_degree, anchor)
     rounding = check.scalar("eps", eps, anchor)
     if known_number(norm_degree) == 2:
         others = positive, negative
-        near, far = distances(anchor, others, kept, rounding, (axis % len(shape),))
+        near, far = distances(anchor, others, kept, rounding, (axis,))
     else:
         anchor, positive, negative = hide(kept, *vectors)
         gaps = (jnp.broadcast_to(anchor - other, shape) for other in (positive, negative))

@@ -37,7 +37,7 @@ def maps_of(check: Arguments, axis: Axis, where: ArrayLike | None, **maps: Array
     """Two maps by their names."""
     p, y = jnp.broadcast_arrays(*check.pair(**maps))
     mask = check.where(where, p.shape, "the maps")
-    axes = axes_of(check, "axis", axis, p.ndim)
+    axes = axes_of(check, axis, p.ndim)
     p, y = hide(mask, p, y)
     return Region(p, y, mask, axes)
 
@@ -51,7 +51,7 @@ def region_of(check: Arguments, axis: Axis, where: ArrayLike | None, **maps: Arr
     return Region(p, y, mask, axes)
 
 
-def axes_of(check: Arguments, name: str, axis: Axis, rank: int) -> tuple[int, ...]:
+def axes_of(check: Arguments, axis: Axis, rank: int) -> tuple[int, ...]:
     """One axis or more, counted from the front and in order."""
     try:
         axes = np.lib.array_utils.normalize_axis_tuple(axis, rank)
@@ -59,7 +59,7 @@ def axes_of(check: Arguments, name: str, axis: Axis, rank: int) -> tuple[int, ..
         axes = ()
     if not axes:
         raise ValueError(
-            f"`{check.function}`: `{name}` is {axis}, expected an axis, or a tuple of different "
+            f"`{check.function}`: `axis` is {axis}, expected an axis, or a tuple of different "
             f"axes, of an array of {rank} dimensions; without a class axis the axes of an image "
             f"are (-2, -1)"
         )
@@ -68,7 +68,7 @@ def axes_of(check: Arguments, name: str, axis: Axis, rank: int) -> tuple[int, ..
 
 def class_axis_of(check: Arguments, axis: int, region: Region) -> int:
     """The axis of the classes, none of those that are summed over."""
-    (position,) = axes_of(check, "class_axis", axis, region.p.ndim)
+    position = check.axis(axis, region.p.ndim, "class_axis")
     if position in region.axes:
         raise ValueError(
             f"`{check.function}`: `class_axis` is {axis}, which `axis` sums over; give a map of "

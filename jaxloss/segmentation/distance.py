@@ -57,7 +57,7 @@ def signed_distance_map(mask: ArrayLike, *, axis: Axis = (-2, -1)) -> Array:
     check = Arguments("signed_distance_map")
     inside = check.array("mask", mask)
     inside = check.mask("mask", inside, inside.shape, "a mask")
-    axes = axes_of(check, "axis", axis, inside.ndim)
+    axes = axes_of(check, axis, inside.ndim)
     squares, known = _to_the_other_side(inside, ~inside, axes)
     distances = jnp.sqrt(squares.astype(jnp.float32))
     return keep(known, jnp.where(inside, 1 - distances, distances))

@@ -59,7 +59,7 @@ def soft_skeleton(predictions: ArrayLike, *, iterations: int = 10, axis: Axis = 
     """
     check = Arguments("soft_skeleton")
     (x,) = check.floats(predictions=predictions)
-    axes = axes_of(check, "axis", axis, x.ndim)
+    axes = axes_of(check, axis, x.ndim)
     return _skeleton(x, check.count("iterations", iterations), axes)
 
 
