@@ -308,6 +308,17 @@ def test_axes_of_vectors_are_in_any_order(loss, alone, monkeypatch):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_rounding_leaves_no_cosine_outside_of_its_range():
+    x = normal(1000, 5, seed=1).astype(np.float32)
+    factors = np.float32(uniform(1000, 1, seed=2, low=0.1, high=10.0))
+    for sign in (1, -1):
+        y = sign * factors * x
+        assert np.abs(jaxloss.cosine_similarity(x, y)).max() <= 1
+        assert np.max(jaxloss.cosine_distance(x, y)) <= 2
+        slope = jax.jit(jax.vmap(jax.grad(jaxloss.cosine_similarity)))(x, y + 0.1)
+        assert np.all(np.any(slope != 0, -1))
+
+
 def test_a_vector_of_zero_is_at_a_right_angle_and_stays_there():
     vectors = jnp.array([[0.0, 0.0], [3.0, 4.0]])
     for loss, value in ((jaxloss.cosine_similarity, [0, 0.6]), (jaxloss.cosine_distance, [1, 0.4])):

@@ -242,7 +242,8 @@ def _lack(long: Array, square: Array, root: Array) -> Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
 def _cosine(u: Array, v: Array, floor: Array, axes: tuple[int, ...]) -> Array:
-    return jnp.squeeze(_pair(u, v, floor, axes).cosine, axes)
+    # Rounding alone takes it out of its range; the derivative is that of the cosine.
+    return jnp.clip(jnp.squeeze(_pair(u, v, floor, axes).cosine, axes), -1, 1)
 
 
 def _cosine_jvp(
@@ -266,7 +267,7 @@ def _one_minus_cosine(u: Array, v: Array, floor: Array, axes: tuple[int, ...]) -
 def _apart(pair: _Pair, axes: tuple[int, ...]) -> Array:
     """Half the squared difference of the units, in which nothing cancels, and what is short."""
     (gap,) = sums((jnp.square(pair.units[0] - pair.units[1]),), axes)
-    return 0.5 * (gap + jnp.squeeze(sum(pair.lacks), axes))
+    return jnp.minimum(0.5 * (gap + jnp.squeeze(sum(pair.lacks), axes)), 2)
 
 
 def _one_minus_cosine_jvp(
