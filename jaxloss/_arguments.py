@@ -16,6 +16,7 @@ from jax import Array, export
 from jax.typing import ArrayLike
 
 Shape = tuple[int, ...]
+Like = Array | jax.ShapeDtypeStruct
 
 
 def hide(where: Array | None, *arrays: Array) -> tuple[Array, ...]:
@@ -33,6 +34,11 @@ def keep(where: Array | None, losses: Array) -> Array:
 def broadcast_shape(*arrays: Array) -> Shape:
     """The shape that arrays of equal rank have together."""
     return jnp.broadcast_shapes(*(array.shape for array in arrays))
+
+
+def result_like(*arrays: Array) -> jax.ShapeDtypeStruct:
+    """What hyperparameters of arrays of equal rank broadcast against: their shape together."""
+    return jax.ShapeDtypeStruct(broadcast_shape(*arrays), arrays[0].dtype)
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ class Arguments:
             )
         return mask
 
-    def parameter(self, name: str, value: ArrayLike, like: Array, axis: int = -1) -> Array:
+    def parameter(self, name: str, value: ArrayLike, like: Like, axis: int = -1) -> Array:
         """A hyperparameter in the dtype of `like`, ready to broadcast against it.
 
         It is a scalar, a vector along `axis` of `like`, or of the rank of `like`.
@@ -155,7 +161,7 @@ class Arguments:
             )
         return array
 
-    def scalar(self, name: str, value: ArrayLike, like: Array) -> Array:
+    def scalar(self, name: str, value: ArrayLike, like: Like) -> Array:
         """A hyperparameter of no dimensions in the dtype of `like`."""
         array = self.array(name, value)
         self.shape(name, array, (), "a scalar; map over several with `jax.vmap`")

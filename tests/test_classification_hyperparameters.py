@@ -58,6 +58,26 @@ PLACES = {
 CASES = [(name, parameter) for name, (*_, given) in PLACES.items() for parameter in given]
 
 
+@pytest.mark.parametrize(
+    ("loss", "names"),
+    [
+        (jaxloss.sigmoid_binary_cross_entropy, ("positive_weight",)),
+        (jaxloss.sigmoid_focal_loss, ("alpha", "gamma")),
+        (jaxloss.asymmetric_loss, ("positive_gamma", "negative_gamma", "margin")),
+        (jaxloss.quality_focal_loss, ("beta",)),
+        (jaxloss.varifocal_loss, ("alpha", "gamma")),
+        (jaxloss.gaussian_focal_loss, ("alpha", "gamma")),
+    ],
+)
+def test_a_number_a_class_is_one_of_the_result(loss, names):
+    """Which has the classes of the labels, too, where the logits are shared by them."""
+    x, y = jnp.array([[0.4], [-1.0]]), jnp.array([[1.0, 0.0, 0.3], [0.0, 1.0, 1.0]])
+    for name in names:
+        values = jnp.array([0.2, 0.5, 0.9])
+        expected = loss(jnp.broadcast_to(x, y.shape), y, **{name: values})
+        np.testing.assert_array_equal(loss(x, y, **{name: values}), expected)
+
+
 @pytest.mark.parametrize(("name", "parameter"), CASES)
 def test_slope_by_a_hyperparameter_is_the_finite_difference(name, parameter):
     x, y, given = PLACES[name]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape
+from jaxloss._arguments import Arguments, result_like
 from jaxloss._logarithm import logarithm, logarithm_of_one_plus
 from jaxloss._numerics import (
     inverse_power_of_two,
@@ -353,7 +353,6 @@ def pair_of(check: Arguments, predictions: ArrayLike, targets: ArrayLike) -> tup
     return boxes_of(check, predictions=predictions, targets=targets)[:2]
 
 
-def like(predictions: Array, targets: Array) -> Any:
+def like(predictions: Array, targets: Array) -> jax.ShapeDtypeStruct:
     """What hyperparameters of a pair broadcast against: shape and dtype of the result."""
-    shape = broadcast_shape(predictions[..., 0], targets[..., 0])
-    return jax.ShapeDtypeStruct(shape, predictions.dtype)
+    return result_like(predictions[..., 0], targets[..., 0])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
+from jaxloss._arguments import Arguments, broadcast_shape, hide, keep, result_like
 from jaxloss._derivatives import elementwise, weighted
 from jaxloss._logistic import (
     known_number,
@@ -73,7 +73,7 @@ def sigmoid_binary_cross_entropy(
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
     weights: tuple[Array, ...] = ()
     if positive_weight is not None:
-        weights = (check.parameter("positive_weight", positive_weight, x),)
+        weights = (check.parameter("positive_weight", positive_weight, result_like(x, y)),)
     return keep(mask, elementwise(binary_cost)(x, y, *weights))
 
 
@@ -135,11 +135,12 @@ def sigmoid_focal_loss(
     """
     check = Arguments("sigmoid_focal_loss")
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
-    weights = () if alpha is None else (check.parameter("alpha", alpha, x),)
+    like = result_like(x, y)
+    weights = () if alpha is None else (check.parameter("alpha", alpha, like),)
     hard = not jnp.issubdtype(check.array("labels", labels).dtype, jnp.floating)
     text = _hard_focal if hard else _focal
     focal = elementwise(functools.partial(text, known_number(gamma)))
-    return keep(mask, focal(x, y, check.parameter("gamma", gamma, x), *weights))
+    return keep(mask, focal(x, y, check.parameter("gamma", gamma, like), *weights))
 
 
 def asymmetric_loss(
@@ -202,10 +203,11 @@ def asymmetric_loss(
     """
     check = Arguments("asymmetric_loss")
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
+    like = result_like(x, y)
     settings = (
-        check.parameter("positive_gamma", positive_gamma, x),
-        check.parameter("negative_gamma", negative_gamma, x),
-        check.parameter("margin", margin, x),
+        check.parameter("positive_gamma", positive_gamma, like),
+        check.parameter("negative_gamma", negative_gamma, like),
+        check.parameter("margin", margin, like),
     )
     known = known_number(positive_gamma), known_number(negative_gamma)
     return keep(mask, elementwise(functools.partial(_asymmetric, *known))(x, y, *settings))

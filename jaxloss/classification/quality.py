@@ -9,7 +9,7 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
+from jaxloss._arguments import Arguments, broadcast_shape, hide, keep, result_like
 from jaxloss._derivatives import elementwise
 from jaxloss._logistic import known_number, logistic, logistic_cost, logistic_focus, logit, power
 from jaxloss._numerics import absolute, relu
@@ -72,7 +72,7 @@ def quality_focal_loss(
     check = Arguments("quality_focal_loss")
     x, y, mask = _logits_and_targets(check, logits, targets, where)
     quality_focal = elementwise(functools.partial(_quality_focal, known_number(beta)))
-    return keep(mask, quality_focal(x, y, check.parameter("beta", beta, x)))
+    return keep(mask, quality_focal(x, y, check.parameter("beta", beta, result_like(x, y))))
 
 
 def varifocal_loss(
@@ -131,7 +131,8 @@ def varifocal_loss(
     """
     check = Arguments("varifocal_loss")
     x, y, mask = _logits_and_targets(check, logits, targets, where)
-    alpha, exponent = check.parameter("alpha", alpha, x), check.parameter("gamma", gamma, x)
+    like = result_like(x, y)
+    alpha, exponent = check.parameter("alpha", alpha, like), check.parameter("gamma", gamma, like)
     varifocal = elementwise(functools.partial(_varifocal, known_number(gamma)))
     return keep(mask, varifocal(x, y, alpha, exponent))
 
@@ -192,7 +193,8 @@ def gaussian_focal_loss(
     check = Arguments("gaussian_focal_loss")
     x, y, mask = _logits_and_targets(check, logits, targets, where)
     y = jnp.where((y >= 0) & (y <= 1), y, jnp.nan)
-    exponents = check.parameter("alpha", alpha, x), check.parameter("gamma", gamma, x)
+    like = result_like(x, y)
+    exponents = check.parameter("alpha", alpha, like), check.parameter("gamma", gamma, like)
     known = known_number(alpha), known_number(gamma)
     return keep(mask, elementwise(functools.partial(_gaussian_focal, *known))(x, y, *exponents))
 

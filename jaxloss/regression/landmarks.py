@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide, keep
+from jaxloss._arguments import Arguments, broadcast_shape, hide, keep, result_like
 from jaxloss._derivatives import elementwise, weighted
 from jaxloss._numerics import absolute
 from jaxloss.regression._residual import residual_of
@@ -122,7 +122,7 @@ def adaptive_wing_loss(
     x, y = check.pair(predictions=predictions, targets=targets)
     mask = check.where(where, broadcast_shape(x, y))
     settings = {"omega": omega, "theta": theta, "epsilon": epsilon, "alpha": alpha}
-    like = jnp.broadcast_to(x, broadcast_shape(x, y))
+    like = result_like(x, y)
     parameters = [check.parameter(name, value, like) for name, value in settings.items()]
     return keep(mask, elementwise(_adaptive_wing, expensive=2)(*hide(mask, x, y), *parameters))
 
