@@ -145,7 +145,8 @@ def general_robust_loss(
       `x (x^2 / |alpha - 2| + 1)^(alpha / 2 - 1)`. One continuous function of `alpha`: nothing
       jumps or loses its digits near the limits. Along `alpha` the derivative at exactly 2, which
       is infinite, is 0, and so is that at -inf and inf; differentiable everywhere else, 0
-      included. Finite for every finite residual for which the exact number is.
+      included. Finite for every residual that is finite in units of the scale and for which the
+      exact number is.
 
     Differences:
       Barron's own code keeps `alpha` away from its limits by an epsilon; here they are exact.
