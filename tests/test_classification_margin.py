@@ -51,6 +51,10 @@ def test_equally_high_classes_share_the_slope():
     chex.assert_trees_all_close(slope, np.array([[-1, 0.5, 0.5, 0]], np.float32))
 
 
+def test_the_gradient_of_a_score_that_is_nan_is_nan():
+    assert np.isnan(jax.grad(jaxloss.hinge_loss)(jnp.float32(jnp.nan), jnp.float32(1)))
+
+
 def test_wrong_targets_are_nan_unless_masked():
     scores, targets = np.full(5, 3, np.float32), np.array([1, 0, 2, -1, -2])
     wrong = [False, True, True, False, True]

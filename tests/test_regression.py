@@ -184,6 +184,10 @@ def test_smooth_l1_scales_with_its_unit(scale):
 def test_nan_is_never_a_number():
     for loss, setting, *_ in REFERENCES:
         assert jnp.isnan(loss(jnp.float32(jnp.nan), jnp.float32(0), **setting))
+        assert jnp.isnan(jax.grad(loss)(jnp.float32(jnp.nan), jnp.float32(0), **setting))
+    for two in (partial(jaxloss.quantile_loss, quantile=0.9), jaxloss.adaptive_wing_loss):
+        assert np.isnan(jax.value_and_grad(two)(jnp.float32(jnp.nan), jnp.float32(0))).all()
+        assert np.isnan(jax.grad(two, 1)(jnp.float32(0), jnp.float32(jnp.nan)))
 
 
 def test_dimensions_of_one_broadcast_and_nothing_else():

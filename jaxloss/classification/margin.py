@@ -57,7 +57,8 @@ def hinge_loss(
     if not jnp.issubdtype(check.array("targets", targets).dtype, jnp.floating):
         # A factor on the score makes the gradient NaN, too, where the target is wrong.
         s = jnp.where(jnp.abs(y) == 1, 1, jnp.nan).astype(s.dtype) * s
-    return keep(mask, relu(1 - y * s))
+    # So does one on a score that is NaN: beyond the margin the gradient would be that of any other.
+    return keep(mask, relu(1 - y * (jnp.where(jnp.isnan(s), s, 1) * s)))
 
 
 def multiclass_hinge_loss(

@@ -87,7 +87,7 @@ def adaptive_wing_loss(
       predictions: `[...]`, heat maps.
       targets: `[...]` in [0, 1], 1 on a landmark.
       omega: `>= 0`, a factor.
-      theta: `>= 0`, in the unit of the heat maps, the range of the logarithm.
+      theta: `>= 0` and finite, in the unit of the heat maps, the range of the logarithm.
       epsilon: `> 0`, in the unit of the heat maps: the smaller, the more a small error counts.
       alpha: `> 1` plus the largest target, so that the gradient vanishes at `d = 0`. All four are
         scalars, vectors along the last axis, or of the rank of the predictions, and may be traced.
@@ -142,7 +142,7 @@ def _adaptive_wing(
     distance = jnp.where(x < y, y - x, x - y)
     inside = distance < theta
     inner = jnp.where(inside, distance, theta)
-    outer = jnp.where(inside, 0, distance - theta)
+    outer = jnp.where(inside, 0, absolute(x - y) - theta)
     exponent, edge = alpha - y, theta / epsilon
     rise = exponent * _power(edge, exponent - 1) / (epsilon * (1 + _power(edge, exponent)))
     return omega * (jnp.log1p(_power(inner / epsilon, exponent)) + rise * outer)

@@ -58,7 +58,8 @@ def quantile_loss(
     check = Arguments("quantile_loss")
     residual, mask = residual_of(check, predictions, targets, where)
     quantile = check.parameter("quantile", quantile, residual)
-    too_high = jnp.where(residual > 0, 1 - quantile, jnp.zeros_like(quantile))
+    # The sign is 0 where the residual is, and NaN where that is.
+    too_high = jnp.where(residual > 0, 1 - quantile, jnp.sign(residual))
     return keep(mask, residual * jnp.where(residual < 0, -quantile, too_high))
 
 
