@@ -78,6 +78,48 @@ def test_a_number_a_class_is_one_of_the_result(loss, names):
         np.testing.assert_array_equal(loss(x, y, **{name: values}), expected)
 
 
+BINS = uniform(6, seed=6, high=4.0)
+FEATURES, KERNEL, BIAS = normal(6, 3, seed=7), normal(3, 5, seed=8), normal(5, seed=9)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x, **t: jaxloss.softmax_cross_entropy(x, ROWS, **t),
+        lambda x, **t: jaxloss.safe_softmax_cross_entropy(x, ROWS, **t),
+        lambda x, **t: jaxloss.softmax_cross_entropy_with_integer_labels(x, LABELS, **t),
+        lambda x, **t: jaxloss.softmax_focal_loss(x, LABELS, **t),
+        lambda x, **t: jaxloss.distribution_focal_loss(x, BINS, **t),
+        lambda x, **t: jaxloss.seesaw_loss(x, LABELS, jaxloss.seesaw_init(5), **t)[0],
+    ],
+)
+def test_a_temperature_divides_the_logits(loss):
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(loss(Z, temperature=0.6), loss(Z / 0.6), rtol=1e-12)
+
+
+def test_a_temperature_divides_the_logits_that_are_never_all_in_memory():
+    def fused(features, bias, kernel, temperature):
+        return jaxloss.fused_linear_cross_entropy(
+            features, kernel, LABELS, bias=bias, chunk_size=2, temperature=temperature
+        )
+
+    def dense(features, bias, kernel, temperature):
+        return jaxloss.softmax_cross_entropy_with_integer_labels(
+            features @ kernel + bias[None], LABELS, temperature=temperature
+        )
+
+    weights = np.arange(1.0, 7.0)
+    with jax.enable_x64(True):
+        found, expected = (
+            jax.value_and_grad(lambda *a, f=f: jnp.sum(weights * f(*a)), range(4))(
+                FEATURES, BIAS, KERNEL, 0.6
+            )
+            for f in (fused, dense)
+        )
+    chex.assert_trees_all_close(found, expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize(("name", "parameter"), CASES)
 def test_slope_by_a_hyperparameter_is_the_finite_difference(name, parameter):
     x, y, given = PLACES[name]

@@ -23,6 +23,7 @@ def fused_linear_cross_entropy(
     bias: ArrayLike | None = None,
     label_smoothing: ArrayLike = 0.0,
     ignore_label: ArrayLike | None = None,
+    temperature: ArrayLike = 1.0,
     chunk_size: int = 1024,
     axis_name: str | None = None,
     where: ArrayLike | None = None,
@@ -30,8 +31,9 @@ def fused_linear_cross_entropy(
     """Cross-entropy of a linear layer's softmax with one right class, without its logits in memory.
 
     Formula:
-      `-(1 - e) log(p_y) - e / C sum_c log(p_c)` with `p = softmax(features kernel + bias)`, `y` the
-      label and `e` the `label_smoothing`.
+      `-(1 - e) log(p_y) - e / C sum_c log(p_c)` with
+      `p = softmax((features kernel + bias) / temperature)`, `y` the label and `e` the
+      `label_smoothing`.
 
     Args:
       features: `[..., D]`, what the layer is applied to.
@@ -42,6 +44,7 @@ def fused_linear_cross_entropy(
       label_smoothing: in [0, 1], a scalar, the share of the label that is spread evenly over all
         classes. May be traced.
       ignore_label: a label, in or out of range, that makes the loss exactly 0.
+      temperature: `> 0`, a scalar that divides the logits. May be traced.
       chunk_size: how many classes are computed with at once, a static whole number > 0.
       axis_name: the mesh axis over which the classes are divided, in order and evenly, inside
         `jax.shard_map`. Features and labels are the same on all its devices.
@@ -79,6 +82,8 @@ def fused_linear_cross_entropy(
     """
     check = Arguments("fused_linear_cross_entropy")
     layer, mask, y = _layer(check, features, kernel, bias, labels, ignore_label, where)
+    divisor = check.scalar("temperature", temperature, layer.features)
+    layer = layer._replace(features=layer.features / divisor, bias=layer.bias / divisor)
     size = check.count("chunk_size", chunk_size)
     if size == 0:
         raise ValueError(f"`{check.function}`: `chunk_size` is 0, expected 1 or more")

@@ -112,8 +112,8 @@ def logit_adjusted_cross_entropy(
         matter.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
         along it in row-major order.
-      temperature: `>= 0`, a scalar, how much of the frequencies is added; 0 is cross-entropy. May
-        be traced.
+      temperature: `>= 0`, a scalar, how much of the frequencies is added; 0 is cross-entropy over
+        the classes that have examples. May be traced.
       ignore_label: a label, in or out of range, that makes the loss exactly 0.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         logits: False removes a class from its row as if it did not exist, and a row without
@@ -235,6 +235,7 @@ def seesaw_loss(
     mitigation: ArrayLike = 0.8,
     compensation: ArrayLike = 2.0,
     minimum_score: ArrayLike = 0.01,
+    temperature: ArrayLike = 1.0,
     axis_name: AxisName = None,
     ignore_label: ArrayLike | None = None,
     where: ArrayLike | None = None,
@@ -244,11 +245,12 @@ def seesaw_loss(
     Formula:
       `-log(exp(z_y) / (exp(z_y) + sum_{j != y} M_j C_j exp(z_j)))` with `y` the label,
       `M_j = min(N_j / N_y, 1)^mitigation`,
-      `C_j = max(s_j / max(s_y, minimum_score), 1)^compensation`, `s = softmax(z)`, and `N` the
-      examples of each class seen so far, these included, and at least 1.
+      `C_j = max(s_j / max(s_y, minimum_score), 1)^compensation`, `s = softmax(z)`,
+      `z = logits / temperature`, and `N` the examples of each class seen so far, these included,
+      and at least 1.
 
     Args:
-      logits: `[..., C]`, unnormalised log-probabilities `z`.
+      logits: `[..., C]`, unnormalised log-probabilities.
       labels: `[...]`, integers in [0, C): the logits' shape without `axis`.
       state: from `seesaw_init(C)`, afterwards from the call before.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
@@ -257,6 +259,7 @@ def seesaw_loss(
       compensation: `>= 0`, a scalar, the paper's q. May be traced.
       minimum_score: `> 0`, a scalar, below which the label's score is not divided by. May be
         traced.
+      temperature: `> 0`, a scalar that divides the logits. May be traced.
       axis_name: mesh or `vmap` axes over which the batch is split: new counts are added over them,
         so that all replicas have the same state.
       ignore_label: a label, in or out of range, that makes the loss exactly 0, and is not counted.
@@ -295,6 +298,7 @@ def seesaw_loss(
     """
     check = Arguments("seesaw_loss")
     (x,) = check.floats(logits=logits)
+    x = x / check.scalar("temperature", temperature, x)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     old = _counts(check, state, SeesawState, "seesaw_init")
     per_class(check, "state.counts", old, rows)

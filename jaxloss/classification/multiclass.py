@@ -92,16 +92,22 @@ def softmax_cross_entropy(
 
 
 def safe_softmax_cross_entropy(
-    logits: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    temperature: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Cross-entropy of a softmax with a distribution, in which an impossible class may stand.
 
     Formula:
-      `-sum_c y_c log(p_c)` with `p = softmax(logits)` and `y` the labels, and `0 log(0) = 0`.
+      `-sum_c y_c log(p_c)` with `p = softmax(logits / temperature)` and `y` the labels, and
+      `0 log(0) = 0`.
 
     Args:
       logits: `[..., C]`, unnormalised log-probabilities; -inf is a class of probability 0.
       labels: `[..., C]`, the probability of each class; a row need not sum to 1.
+      temperature: `> 0`, a scalar that divides the logits. May be traced.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         logits: False removes a class from its row as if it did not exist, and a row without
         classes is exactly 0.
@@ -134,6 +140,7 @@ def safe_softmax_cross_entropy(
     """
     check = Arguments("safe_softmax_cross_entropy")
     x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
+    x = x / check.scalar("temperature", temperature, x)
     rows = rows_of(check, x, check.axes(-1, x.ndim), where)
     return keep(rows.mask, distribution_cost(rows.x, blank(rows, y, 0), rows.axis))
 

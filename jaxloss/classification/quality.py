@@ -200,17 +200,23 @@ def gaussian_focal_loss(
 
 
 def distribution_focal_loss(
-    logits: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    temperature: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
 ) -> Array:
     """Cross-entropy of a softmax over bins with the two bins next to a number.
 
     Formula:
-      `-sum_i max(0, 1 - |i - y|) log(p_i)` with `p = softmax(logits)`, `i` the bins 0 to `N - 1`
-      and `y` the target: `-(j + 1 - y) log(p_j) - (y - j) log(p_{j + 1})` with `j = floor(y)`.
+      `-sum_i max(0, 1 - |i - y|) log(p_i)` with `p = softmax(logits / temperature)`, `i` the bins 0
+      to `N - 1` and `y` the target: `-(j + 1 - y) log(p_j) - (y - j) log(p_{j + 1})` with
+      `j = floor(y)`.
 
     Args:
       logits: `[..., N]`, unnormalised log-probabilities of the bins.
       targets: `[...]` in [0, N - 1], in bins: the logits' shape without the last axis.
+      temperature: `> 0`, a scalar that divides the logits. May be traced.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         logits: False removes a bin from its row, with its share of the target.
 
@@ -247,6 +253,7 @@ def distribution_focal_loss(
     x, y = check.floats(logits=logits, targets=targets)
     check.shape("logits", x, (..., None), "bins on the last axis")
     check.shape("targets", y, x.shape[:-1], "one number a row of bins")
+    x = x / check.scalar("temperature", temperature, x)
     rows = rows_of(check, x, (x.ndim - 1,), where)
     (y,) = hide(rows.mask, y)
     y = jnp.where((y >= 0) & (y <= x.shape[-1] - 1), y, jnp.nan)

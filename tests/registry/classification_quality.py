@@ -75,6 +75,8 @@ ROWS = [
         arrays={"logits": normal(8, 4, seed=3, scale=3), "targets": uniform(8, seed=4, high=3.0)},
         result=(8,),
         differentiable=("logits", "targets"),
+        settings=({}, {"temperature": 0.3}),
+        hyperparameters={"temperature": (0.5, 1.0, 3.0)},
         class_axis={"logits": 1},
         zoo=bin_zoo,
     ),

@@ -16,7 +16,11 @@ distributed = partial(
 )
 
 ROWS = [
-    distributed(name="safe_softmax_cross_entropy"),
+    distributed(
+        name="safe_softmax_cross_entropy",
+        settings=({}, {"temperature": 0.3}),
+        hyperparameters={"temperature": (0.5, 1.0, 3.0)},
+    ),
     distributed(
         name="poly_loss_cross_entropy",
         settings=({}, {"epsilon": -1.0}),

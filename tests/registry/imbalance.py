@@ -95,11 +95,13 @@ ROWS = [
             {"state": SEEN},
             {"state": jaxloss.seesaw_init(4), "ignore_label": 3},
             {"state": SEEN, "mitigation": 0.3, "compensation": 1.0, "minimum_score": 0.1},
+            {"state": SEEN, "temperature": 0.3},
         ),
         hyperparameters={
             "mitigation": (0.0, 0.8, 1.5),
             "compensation": (0.0, 1.0, 2.0),
             "minimum_score": (0.01, 0.1, 0.3),
+            "temperature": (0.5, 1.0, 3.0),
         },
         differentiable=("logits",),
         padded=("logits", "labels"),
