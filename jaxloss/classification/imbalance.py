@@ -111,7 +111,7 @@ def logit_adjusted_cross_entropy(
       counts: `[C]`, `>= 0`, the examples of each class, or their probabilities: only the ratios
         matter.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
-        along it in row-major order.
+        along it in row-major order of the axes as they are given.
       temperature: `>= 0`, a scalar, how much of the frequencies is added; 0 is cross-entropy over
         the classes that have examples. May be traced.
       ignore_label: a label, in or out of range, that makes the loss exactly 0.
@@ -180,7 +180,7 @@ def ldam_loss(
       labels: `[...]`, integers in [0, C): the shape of `cosines` without `axis`.
       counts: `[C]`, `>= 0`, the examples of each class; only the ratios matter.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
-        along it in row-major order.
+        along it in row-major order of the axes as they are given.
       maximum_margin: `>= 0`, the margin of the rarest class, a scalar. May be traced.
       scale: `> 0`, a scalar. May be traced.
       ignore_label: a label, in or out of range, that makes the loss exactly 0.
@@ -254,7 +254,7 @@ def seesaw_loss(
       labels: `[...]`, integers in [0, C): the logits' shape without `axis`.
       state: from `seesaw_init(C)`, afterwards from the call before.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
-        along it in row-major order.
+        along it in row-major order of the axes as they are given.
       mitigation: `>= 0`, a scalar, the paper's p. May be traced.
       compensation: `>= 0`, a scalar, the paper's q. May be traced.
       minimum_score: `> 0`, a scalar, below which the label's score is not divided by. May be

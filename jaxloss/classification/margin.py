@@ -78,7 +78,7 @@ def multiclass_hinge_loss(
       scores: `[..., C]`.
       labels: `[...]`, integers in [0, C): the scores' shape without `axis`.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
-        along it in row-major order.
+        along it in row-major order of the axes as they are given.
       ignore_label: a label, in or out of range, that makes the loss exactly 0.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         scores: False removes a class from its row as if it did not exist, and a row without

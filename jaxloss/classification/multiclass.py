@@ -166,7 +166,7 @@ def softmax_cross_entropy_with_integer_labels(
       logits: `[..., C]`, unnormalised log-probabilities.
       labels: `[...]`, integers in [0, C): the logits' shape without `axis`.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
-        along it in row-major order.
+        along it in row-major order of the axes as they are given.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         logits: False removes a class from its row as if it did not exist, and a row without
         classes is exactly 0.
@@ -247,7 +247,7 @@ def softmax_focal_loss(
       logits: `[..., C]`, unnormalised log-probabilities.
       labels: `[...]`, integers in [0, C): the logits' shape without `axis`.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
-        along it in row-major order.
+        along it in row-major order of the axes as they are given.
       alpha: `>= 0`, the weight of every class (a scalar) or of each (`[C]`); 1 by default.
       gamma: `>= 0`, a scalar; 0 is cross-entropy. A Python number that is a multiple of 1/2 is
         computed by products and square roots; any other number and any array, which may be traced
@@ -321,7 +321,7 @@ def negative_log_likelihood(
       log_probabilities: `[..., C]`, natural logarithms; normalising them is the caller's.
       labels: `[...]`, integers in [0, C): the shape of `log_probabilities` without `axis`.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
-        along it in row-major order.
+        along it in row-major order of the axes as they are given.
       class_weights: `[C]`, `>= 0`, how much each class counts; 1 by default. For a mean like
         PyTorch's, divide by `class_weights_of`.
       ignore_label: a label, in or out of range, that makes the loss exactly 0.

@@ -103,7 +103,7 @@ def generalized_cross_entropy(
       logits: `[..., C]`, unnormalised log-probabilities.
       labels: `[...]`, integers in [0, C): the logits' shape without `axis`.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
-        along it in row-major order.
+        along it in row-major order of the axes as they are given.
       exponent: in [0, 1], a scalar; 0 is cross-entropy, 1 the probability of being wrong. May be
         traced and differentiated, at 0 too.
       ignore_label: a label, in or out of range, that makes the loss exactly 0.
@@ -171,7 +171,7 @@ def symmetric_cross_entropy(
       logits: `[..., C]`, unnormalised log-probabilities.
       labels: `[...]`, integers in [0, C): the logits' shape without `axis`.
       axis: the axis of the classes; several axes are one long list of classes, and a label counts
-        along it in row-major order.
+        along it in row-major order of the axes as they are given.
       alpha: `>= 0`, a scalar, the weight of cross-entropy.
       beta: `>= 0`, a scalar, the weight of the reverse cross-entropy.
       log_floor: `< 0`, a scalar, what stands for the logarithm of 0. It, `alpha` and `beta` may be

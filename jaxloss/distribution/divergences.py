@@ -62,7 +62,7 @@ def kl_divergence(
       axis: the axis or axes of the classes; None is all of them.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         predictions: False removes a class from its row.
-      base: `> 0`, a scalar: 2 gives bits; e by default, nats. May be traced.
+      base: `> 0` and not 1, a scalar: 2 gives bits; e by default, nats. May be traced.
 
     Returns:
       `[...]`, the predictions without `axis`, in [0, inf) for distributions, 0 where they are
@@ -119,7 +119,7 @@ def kl_divergence_with_log_targets(
       axis: the axis or axes of the classes; None is all of them.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         predictions: False removes a class from its row.
-      base: `> 0`, a scalar: 2 gives bits; e by default, nats. May be traced.
+      base: `> 0` and not 1, a scalar: 2 gives bits; e by default, nats. May be traced.
 
     Returns:
       `[...]`, the predictions without `axis`, in [0, inf) for distributions, 0 where they are
@@ -176,7 +176,7 @@ def generalized_kl_divergence(
       axis: the axis or axes of the classes; None is all of them.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         predictions: False removes a class from its row.
-      base: `> 0`, a scalar: 2 gives bits; e by default, nats. May be traced.
+      base: `> 0` and not 1, a scalar: 2 gives bits; e by default, nats. May be traced.
 
     Returns:
       `[...]`, the predictions without `axis`, in [0, inf): every term is 0 where prediction and
@@ -232,7 +232,7 @@ def jensen_shannon_divergence(
       p: `[..., C]` in [0, 1], probabilities; they are not made to sum to 1.
       q: `[..., C]` in [0, 1], probabilities.
       axis: the axis or axes of the classes; None is all of them.
-      base: `> 0`, a scalar: 2 gives bits; e by default, nats. May be traced.
+      base: `> 0` and not 1, a scalar: 2 gives bits; e by default, nats. May be traced.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         probabilities: False removes a class from its row.
 

@@ -23,7 +23,8 @@ def information_content(
 
     Args:
       probabilities: `[...]` in [0, 1].
-      base: `> 0`, a scalar: 2 gives bits, 10 hartleys; e by default, nats. May be traced.
+      base: `> 0` and not 1, a scalar: 2 gives bits, 10 hartleys; e by default, nats. May be
+        traced.
       where: boolean `[...]`; False makes the result exactly 0.
 
     Returns:
@@ -69,7 +70,8 @@ def entropy(
     Args:
       probabilities: `[..., C]` in [0, 1]; they are not made to sum to 1.
       axis: the axis or axes of the classes; None is all of them.
-      base: `> 0`, a scalar: 2 gives bits, 10 hartleys; e by default, nats. May be traced.
+      base: `> 0` and not 1, a scalar: 2 gives bits, 10 hartleys; e by default, nats. May be
+        traced.
       where: boolean, of the result's shape: False makes the result exactly 0; or of the rank of
         the probabilities: False removes a class from its row.
 
@@ -119,7 +121,8 @@ def cross_entropy(
       probabilities: `[..., C]` in [0, 1], predicted; they are not made to sum to 1.
       targets: `[..., C]` in [0, 1], the probability of each class.
       axis: the axis or axes of the classes; None is all of them.
-      base: `> 0`, a scalar: 2 gives bits, 10 hartleys; e by default, nats. May be traced.
+      base: `> 0` and not 1, a scalar: 2 gives bits, 10 hartleys; e by default, nats. May be
+        traced.
       where: boolean, of the result's shape: False makes the loss exactly 0; or of the rank of the
         probabilities: False removes a class from its row.
 
