@@ -72,10 +72,7 @@ class Arguments:
             error=TypeError,
         )
         for name, array in arrays.items():
-            if jnp.issubdtype(array.dtype, jnp.complexfloating):
-                raise TypeError(
-                    f"`{self.function}`: `{name}` has dtype {array.dtype}, expected real numbers"
-                )
+            self._real(name, array)
         wide = any(array.dtype == jnp.float64 for array in arrays.values())
         dtype = jnp.float64 if wide else jnp.float32
         return tuple(array.astype(dtype) for array in arrays.values())
@@ -88,10 +85,16 @@ class Arguments:
             self.broadcastable(name, array, reference.shape, f"`{first}`")
         return arrays
 
-    def broadcastable(self, name: str, array: Array, shape: Shape, what: str) -> None:
-        """Refuses an `array` of another rank than `shape`, or with a dimension that clashes."""
+    def broadcastable(
+        self, name: str, array: Array, shape: Shape, what: str, *, within: bool = False
+    ) -> None:
+        """Refuses an `array` of another rank than `shape`, or with a dimension that clashes.
+
+        And one that is more than 1 where `shape` is 1, if it has to be `within` that.
+        """
         fits = array.ndim == len(shape) and all(
-            a == b or a == 1 or b == 1 for a, b in zip(array.shape, shape, strict=True)
+            a == b or a == 1 or (b == 1 and not within)
+            for a, b in zip(array.shape, shape, strict=True)
         )
         if not fits:
             raise ValueError(
@@ -115,24 +118,8 @@ class Arguments:
         """The mask as a boolean array that broadcasts against `shape` without changing it."""
         if where is None:
             return None
-        mask = self.array("where", where)
-        self._require(
-            f"`where` has dtype {mask.dtype}, expected bool: True where an entry counts; "
-            f"compare to make it one, as in `weights > 0`",
-            chex.assert_type,
-            mask,
-            bool,
-            error=TypeError,
-        )
-        fits = mask.ndim == len(shape) and all(
-            m in (1, s) for m, s in zip(mask.shape, shape, strict=True)
-        )
-        if not fits:
-            raise ValueError(
-                f"`{self.function}`: `where` has shape {mask.shape}, expected the rank of {what} "
-                f"{shape} with each dimension equal or 1; reshape it, or add dimensions of 1 "
-                f"with `jnp.expand_dims`"
-            )
+        mask = self._boolean("where", where)
+        self.broadcastable("where", mask, shape, what, within=True)
         return mask
 
     def parameter(self, name: str, value: ArrayLike, like: Like, axis: int = -1) -> Array:
@@ -141,10 +128,7 @@ class Arguments:
         It is a scalar, a vector along `axis` of `like`, or of the rank of `like`.
         """
         array = self.array(name, value)
-        if jnp.issubdtype(array.dtype, jnp.complexfloating):
-            raise TypeError(
-                f"`{self.function}`: `{name}` has dtype {array.dtype}, expected real numbers"
-            )
+        self._real(name, array)
         array = array.astype(like.dtype)
         if array.ndim == 0:
             return array
@@ -180,14 +164,7 @@ class Arguments:
 
     def mask(self, name: str, value: ArrayLike, shape: Shape, what: str) -> Array:
         """A boolean array of exactly `shape`."""
-        array = self.array(name, value)
-        self._require(
-            f"`{name}` has dtype {array.dtype}, expected bool; compare to make it one",
-            chex.assert_type,
-            array,
-            bool,
-            error=TypeError,
-        )
+        array = self._boolean(name, value)
         self.shape(name, array, shape, what)
         return array
 
@@ -279,6 +256,24 @@ class Arguments:
             names = ", ".join(repr(option) for option in known)
             raise ValueError(
                 f"`{self.function}`: `{name}` is {value!r}, expected one of {names}; {remedy}"
+            )
+
+    def _boolean(self, name: str, value: ArrayLike) -> Array:
+        array = self.array(name, value)
+        self._require(
+            f"`{name}` has dtype {array.dtype}, expected bool; compare to make it one, as in "
+            f"`weights > 0`",
+            chex.assert_type,
+            array,
+            bool,
+            error=TypeError,
+        )
+        return array
+
+    def _real(self, name: str, array: Array) -> None:
+        if jnp.issubdtype(array.dtype, jnp.complexfloating):
+            raise TypeError(
+                f"`{self.function}`: `{name}` has dtype {array.dtype}, expected real numbers"
             )
 
     def _require(
