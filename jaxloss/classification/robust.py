@@ -1,23 +1,14 @@
 """Softmax losses that bend cross-entropy, most of them to bear labels that are wrong."""
 
-import functools
-import math
-
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, keep
-from jaxloss._derivatives import weighted
-from jaxloss._logistic import Logit, known_number, logistic, power, softplus
-from jaxloss._numerics import horner
+from jaxloss._logistic import logistic, softplus
 from jaxloss._softmax import distribution_cost_and_error, log_odds_against
 from jaxloss.classification._rows import Axis, blank, flat, labelled, rows_of
-
-# (1 - (1 + u) exp(-u)) / u**2 as a series in -u.
-SLOPE_OF_MEAN_EXPONENTIAL = tuple(1 / (math.factorial(n) * (n + 2)) for n in range(13))
+from jaxloss.classification.tempered import _tempered_logarithm
 
 
 def poly_loss_cross_entropy(
@@ -146,7 +137,8 @@ def generalized_cross_entropy(
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     log_odds = log_odds_against(rows.x, target)
     q = check.scalar("exponent", exponent, x)
-    return keep(rows.mask, target.known * _power_cost(log_odds, q, known_number(exponent)))
+    losses = -_tempered_logarithm(-softplus(log_odds), q)
+    return keep(rows.mask, target.known * losses)
 
 
 def symmetric_cross_entropy(
@@ -218,30 +210,3 @@ def symmetric_cross_entropy(
     losses = check.scalar("alpha", alpha, x) * softplus(log_odds)
     losses = losses + check.scalar("beta", beta, x) * reverse
     return keep(rows.mask, target.known * losses)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _power_cost(log_odds: Logit, q: Array, known: float | None) -> Array:
-    """(1 - p**q) / q of the label's probability p, from the log-odds of being wrong."""
-    cost = softplus(log_odds)
-    u = q * cost
-    return cost * jnp.where(u == 0, 1, -jnp.expm1(-u) / jnp.where(u == 0, 1, u))
-
-
-def _power_cost_jvp(
-    known: float | None, primals: tuple[Logit, Array], tangents: tuple[Logit, Array]
-) -> tuple[Array, Array]:
-    log_odds, q = primals
-    value, cost = _power_cost(log_odds, q, known), softplus(log_odds)
-    wrong, right = logistic(log_odds)
-    u = q * cost
-    lost = right < 4 * np.finfo(right.dtype).tiny
-    one = jnp.ones_like(right)
-    factor = jnp.where(lost, jnp.exp(-u), power(jnp.where(lost, one, right), q, known))
-    near = u < 0.5
-    by_series = -cost * cost * horner(jnp.where(near, -u, 0 * u), SLOPE_OF_MEAN_EXPONENTIAL)
-    by_exponent = jnp.where(near, by_series, (cost * factor - value) / jnp.where(near, one, q))
-    return value, weighted((factor * wrong, by_exponent), (tangents[0].value, tangents[1]))
-
-
-_power_cost.defjvp(_power_cost_jvp, symbolic_zeros=True)
