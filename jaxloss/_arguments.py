@@ -85,6 +85,14 @@ class Arguments:
             self.broadcastable(name, array, reference.shape, f"`{first}`")
         return arrays
 
+    def masked_pair(
+        self, where: ArrayLike | None, **values: ArrayLike
+    ) -> tuple[tuple[Array, ...], Array | None]:
+        """`pair` with 0 where a mask of the result is False, and that mask."""
+        arrays = self.pair(**values)
+        mask = self.where(where, broadcast_shape(*arrays))
+        return hide(mask, *arrays), mask
+
     def broadcastable(
         self, name: str, array: Array, shape: Shape, what: str, *, within: bool = False
     ) -> None:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from jaxloss._arguments import keep
 from jaxloss._exponential import falling_exp
 from jaxloss._platform import undivided
 from jaxloss._sums import sums_on_cpu
@@ -110,7 +111,7 @@ def _others_and_gaps_jvp(
     x, shares, label, at, kept = primals
     others, gaps = others_and_gaps(x, shares, label, at, kept, axis)
     tangent = _tangent_of(others, x, at, tangents[0], axis)
-    terms = shares * (tangent.own - tangents[0]) + (others.own - finite(x, kept)) * tangents[1]
+    terms = shares * (tangent.own - tangents[0]) + (others.own - keep(kept, x)) * tangents[1]
     return (others, gaps), (tangent, jnp.sum(terms, axis, keepdims=True))
 
 
@@ -136,7 +137,7 @@ def _gaps_apart(
 
 def _half_gaps(own: Array, x: Array, shares: Array, kept: Array | None) -> Array:
     """Halves, so that the difference of two large logits does not overflow."""
-    return shares * (0.5 * own - 0.5 * finite(x, kept))
+    return shares * (0.5 * own - 0.5 * keep(kept, x))
 
 
 def _by_passes(x: Array, label: Array, at: Array, axis: int, alone: bool = False) -> Others:
@@ -316,7 +317,3 @@ def _vectors(shape: tuple[Any, ...], axis: int) -> int:
     if axis != len(shape) - 1 or not undivided() or not isinstance(size, int) or size == 0:
         return 1
     return max(n for n in range(1, VECTORS + 1) if n == 1 or size % (n * WIDTH) == 0)
-
-
-def finite(x: Array, kept: Array | None) -> Array:
-    return x if kept is None else jnp.where(kept, x, jnp.zeros((), x.dtype))

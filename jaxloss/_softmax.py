@@ -12,7 +12,8 @@ import numpy as np
 from jax import Array
 from jax.custom_derivatives import SymbolicZero
 
-from jaxloss._classes import Others, Sums, finite, mass_up_to, others_and_gaps, others_of, sums_of
+from jaxloss._arguments import keep
+from jaxloss._classes import Others, Sums, mass_up_to, others_and_gaps, others_of, sums_of
 from jaxloss._derivatives import weighted
 from jaxloss._exponential import falling_exp
 from jaxloss._logistic import Logit, logistic, softplus
@@ -82,7 +83,7 @@ def _smoothed_cost_jvp(
     slopes = (
         jnp.where(at, spread - pull, pull * _shares(x, others)) - shares,
         cost,
-        cost + (others.own - finite(x, kept)),
+        cost + (others.own - keep(kept, x)),
     )
     terms = [
         jnp.sum(slope * tangent, axis)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide, keep, result_like
+from jaxloss._arguments import Arguments, keep, result_like
 from jaxloss._derivatives import elementwise, weighted
 from jaxloss._logistic import (
     known_number,
@@ -317,9 +317,7 @@ def _logits_and_labels(
     where: ArrayLike | None,
 ) -> tuple[Array, Array, Array | None]:
     """Predictions, labels as floats (NaN for a wrong integer), 0 in masked places, and the mask."""
-    x, y = check.pair(**{name: predictions, "labels": labels})
-    mask = check.where(where, broadcast_shape(x, y))
-    x, y = hide(mask, x, y)
+    (x, y), mask = check.masked_pair(where, **{name: predictions, "labels": labels})
     if jnp.issubdtype(check.array("labels", labels).dtype, jnp.integer):
         y = jnp.where((y == 0) | (y == 1), y, jnp.nan)
     return x, y, mask

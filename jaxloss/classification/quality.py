@@ -9,7 +9,7 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide, keep, result_like
+from jaxloss._arguments import Arguments, hide, keep, result_like
 from jaxloss._derivatives import elementwise
 from jaxloss._logistic import known_number, logistic, logistic_cost, logistic_focus, logit, power
 from jaxloss._numerics import absolute, relu
@@ -70,7 +70,7 @@ def quality_focal_loss(
       [0.0065 0.0227]
     """
     check = Arguments("quality_focal_loss")
-    x, y, mask = _logits_and_targets(check, logits, targets, where)
+    (x, y), mask = check.masked_pair(where, logits=logits, targets=targets)
     quality_focal = elementwise(functools.partial(_quality_focal, known_number(beta)))
     return keep(mask, quality_focal(x, y, check.parameter("beta", beta, result_like(x, y))))
 
@@ -130,7 +130,7 @@ def varifocal_loss(
       [0.4431 0.017 ]
     """
     check = Arguments("varifocal_loss")
-    x, y, mask = _logits_and_targets(check, logits, targets, where)
+    (x, y), mask = check.masked_pair(where, logits=logits, targets=targets)
     like = result_like(x, y)
     alpha, exponent = check.parameter("alpha", alpha, like), check.parameter("gamma", gamma, like)
     varifocal = elementwise(functools.partial(_varifocal, known_number(gamma)))
@@ -191,7 +191,7 @@ def gaussian_focal_loss(
       [0.0826 0.0006 0.0227]
     """
     check = Arguments("gaussian_focal_loss")
-    x, y, mask = _logits_and_targets(check, logits, targets, where)
+    (x, y), mask = check.masked_pair(where, logits=logits, targets=targets)
     y = jnp.where((y >= 0) & (y <= 1), y, jnp.nan)
     like = result_like(x, y)
     exponents = check.parameter("alpha", alpha, like), check.parameter("gamma", gamma, like)
@@ -320,13 +320,3 @@ def _gaussian_focal(
     peak = jnp.where(y == 1, one, jnp.zeros_like(y))
     focus = logistic_focus(logit(x), peak, alpha, known_alpha)
     return spared * focus * logistic_cost(logit(x), peak, 1 - peak)
-
-
-def _logits_and_targets(
-    check: Arguments, logits: ArrayLike, targets: ArrayLike, where: ArrayLike | None
-) -> tuple[Array, Array, Array | None]:
-    """Logits and targets, 0 in masked places, and the mask."""
-    x, y = check.pair(logits=logits, targets=targets)
-    mask = check.where(where, broadcast_shape(x, y))
-    x, y = hide(mask, x, y)
-    return x, y, mask

@@ -3,7 +3,7 @@
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide
+from jaxloss._arguments import Arguments
 
 
 def residual_of(
@@ -11,9 +11,7 @@ def residual_of(
 ) -> tuple[Array, Array | None]:
     """`predictions - targets` with 0 in masked places, and the mask."""
     if targets is None:
-        arrays = check.floats(predictions=predictions)
-    else:
-        arrays = check.pair(predictions=predictions, targets=targets)
-    mask = check.where(where, broadcast_shape(*arrays))
-    arrays = hide(mask, *arrays)
-    return (arrays[0] if targets is None else arrays[0] - arrays[1]), mask
+        (residual,), mask = check.masked_pair(where, predictions=predictions)
+        return residual, mask
+    (x, y), mask = check.masked_pair(where, predictions=predictions, targets=targets)
+    return x - y, mask

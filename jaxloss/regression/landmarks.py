@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, broadcast_shape, hide, keep, result_like
+from jaxloss._arguments import Arguments, keep, result_like
 from jaxloss._derivatives import elementwise, weighted
 from jaxloss._numerics import absolute
 from jaxloss.regression._residual import residual_of
@@ -119,12 +119,11 @@ def adaptive_wing_loss(
       [3.3017 6.2717 2.9077]
     """
     check = Arguments("adaptive_wing_loss")
-    x, y = check.pair(predictions=predictions, targets=targets)
-    mask = check.where(where, broadcast_shape(x, y))
+    (x, y), mask = check.masked_pair(where, predictions=predictions, targets=targets)
     settings = {"omega": omega, "theta": theta, "epsilon": epsilon, "alpha": alpha}
     like = result_like(x, y)
     parameters = [check.parameter(name, value, like) for name, value in settings.items()]
-    return keep(mask, elementwise(_adaptive_wing, expensive=2)(*hide(mask, x, y), *parameters))
+    return keep(mask, elementwise(_adaptive_wing, expensive=2)(x, y, *parameters))
 
 
 def _wing(residual: Array, width: Array, curvature: Array) -> Array:
