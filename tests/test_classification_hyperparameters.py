@@ -1,5 +1,7 @@
 """Classification losses by their own hyperparameters: mapped in one program, and differentiated."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -96,6 +98,23 @@ FEATURES, KERNEL, BIAS = normal(6, 3, seed=7), normal(3, 5, seed=8), normal(5, s
 def test_a_temperature_divides_the_logits(loss):
     with jax.enable_x64(True):
         np.testing.assert_allclose(loss(Z, temperature=0.6), loss(Z / 0.6), rtol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 3.0])
+def test_a_constant_temperature_keeps_the_digits_of_large_logits_and_confident_rows(temperature):
+    """Which a CPU loses where it contracts the quotient and its distance from the largest."""
+    x = np.float32([[1e30, -1e30, 0.0, 1.0], [1e30] * 4, [30.0, 1.0, 0.3, 0.1]]) * temperature
+    y = np.float32([[0.2, 0.3, 0.1, 0.4]] * 2 + [[1.0, 0.0, 0.0, 0.0]])
+    for loss in (jaxloss.softmax_cross_entropy, jaxloss.poly_loss_cross_entropy):
+        found = jax.jit(partial(loss, temperature=temperature))(x, y)
+        with jax.enable_x64(True):
+            exact = loss(*map(np.float64, (x, y)), temperature=temperature)
+        np.testing.assert_allclose(found, exact, rtol=1e-5)
+    labels = np.int32([1, 2, 0])
+    integer = partial(jaxloss.softmax_cross_entropy_with_integer_labels, temperature=temperature)
+    with jax.enable_x64(True):
+        exact = integer(np.float64(x), labels)
+    np.testing.assert_allclose(jax.jit(integer)(x, labels), exact, rtol=1e-5)
 
 
 def test_a_temperature_divides_the_logits_that_are_never_all_in_memory():

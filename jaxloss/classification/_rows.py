@@ -3,11 +3,14 @@
 import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments, hide
+from jaxloss._derivatives import weighted
+from jaxloss._logistic import known_number
 from jaxloss._target import Target, labels_of, one_or_nan, target_of
 
 Axis = int | tuple[int, ...]
@@ -27,6 +30,32 @@ class Rows(NamedTuple):
     kept: Array | None
     mask: Array | None
     axis: int
+
+
+def cooled(check: Arguments, x: Array, temperature: ArrayLike) -> Array:
+    """`x` divided by a temperature."""
+    divisor = check.scalar("temperature", temperature, x)
+    return x if known_number(temperature) == 1 else _rounded_quotient(x, divisor)
+
+
+@jax.custom_jvp
+def _rounded_quotient(x: Array, divisor: Array) -> Array:
+    """x / divisor, of which the selection keeps what is rounded.
+
+    A CPU would contract the quotient by a constant and a difference to one operation: that of the
+    highest logit and itself would not be 0, but what the rounding lost.
+    """
+    return jnp.where(x == 0, x, x / divisor)
+
+
+def _rounded_quotient_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    value = _rounded_quotient(*primals)
+    return value, weighted((1 / primals[1], -value / primals[1]), tangents)
+
+
+_rounded_quotient.defjvp(_rounded_quotient_jvp, symbolic_zeros=True)
 
 
 def rows_of(

@@ -15,7 +15,7 @@ from jaxloss._numerics import relu
 from jaxloss._softmax import log_odds_against, own_and_cost
 from jaxloss._sums import sums
 from jaxloss._target import Target
-from jaxloss.classification._rows import Axis, Rows, blank, labelled, per_class
+from jaxloss.classification._rows import Axis, Rows, blank, cooled, labelled, per_class
 from jaxloss.classification.binary import _logits_and_labels, binary_cost
 from jaxloss.reduction import AxisName
 
@@ -298,7 +298,7 @@ def seesaw_loss(
     """
     check = Arguments("seesaw_loss")
     (x,) = check.floats(logits=logits)
-    x = x / check.scalar("temperature", temperature, x)
+    x = cooled(check, x, temperature)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     old = _counts(check, state, SeesawState, "seesaw_init")
     per_class(check, "state.counts", old, rows)

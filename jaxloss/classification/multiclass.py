@@ -11,6 +11,7 @@ from jaxloss._target import labels_of, target_of
 from jaxloss.classification._rows import (
     Axis,
     blank,
+    cooled,
     even_shares,
     flat,
     labelled,
@@ -81,7 +82,7 @@ def softmax_cross_entropy(
     check = Arguments("softmax_cross_entropy")
     x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
     axes = check.axes(axis, x.ndim)
-    rows = rows_of(check, x / check.scalar("temperature", temperature, x), axes, where)
+    rows = rows_of(check, cooled(check, x, temperature), axes, where)
     y = flat(y, axes)
     if known_number(label_smoothing) != 0:
         smoothing = check.scalar("label_smoothing", label_smoothing, x)
@@ -140,7 +141,7 @@ def safe_softmax_cross_entropy(
     """
     check = Arguments("safe_softmax_cross_entropy")
     x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
-    x = x / check.scalar("temperature", temperature, x)
+    x = cooled(check, x, temperature)
     rows = rows_of(check, x, check.axes(-1, x.ndim), where)
     return keep(rows.mask, distribution_cost(rows.x, blank(rows, y, 0), rows.axis))
 
@@ -211,7 +212,7 @@ def softmax_cross_entropy_with_integer_labels(
     """
     check = Arguments("softmax_cross_entropy_with_integer_labels")
     (x,) = check.floats(logits=logits)
-    x = x / check.scalar("temperature", temperature, x)
+    x = cooled(check, x, temperature)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     own, even = jnp.ones((), x.dtype), even_shares(rows)
     if class_weights is not None:
@@ -290,7 +291,7 @@ def softmax_focal_loss(
     """
     check = Arguments("softmax_focal_loss")
     (x,) = check.floats(logits=logits)
-    x = x / check.scalar("temperature", temperature, x)
+    x = cooled(check, x, temperature)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     log_odds = log_odds_against(rows.x, target)
     exponent = check.scalar("gamma", gamma, x)

@@ -14,7 +14,7 @@ from jaxloss._derivatives import elementwise
 from jaxloss._logistic import known_number, logistic, logistic_cost, logistic_focus, logit, power
 from jaxloss._numerics import absolute, relu
 from jaxloss._softmax import distribution_cost
-from jaxloss.classification._rows import blank, rows_of
+from jaxloss.classification._rows import blank, cooled, rows_of
 
 
 def quality_focal_loss(
@@ -253,7 +253,7 @@ def distribution_focal_loss(
     x, y = check.floats(logits=logits, targets=targets)
     check.shape("logits", x, (..., None), "bins on the last axis")
     check.shape("targets", y, x.shape[:-1], "one number a row of bins")
-    x = x / check.scalar("temperature", temperature, x)
+    x = cooled(check, x, temperature)
     rows = rows_of(check, x, (x.ndim - 1,), where)
     (y,) = hide(rows.mask, y)
     y = jnp.where((y >= 0) & (y <= x.shape[-1] - 1), y, jnp.nan)

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxloss._arguments import Arguments, keep
 from jaxloss._logistic import logistic, softplus
 from jaxloss._softmax import distribution_cost_and_error, log_odds_against
-from jaxloss.classification._rows import Axis, blank, flat, labelled, rows_of
+from jaxloss.classification._rows import Axis, blank, cooled, flat, labelled, rows_of
 from jaxloss.classification.tempered import _tempered_logarithm
 
 
@@ -68,7 +68,7 @@ def poly_loss_cross_entropy(
     check = Arguments("poly_loss_cross_entropy")
     x, y = jnp.broadcast_arrays(*check.pair(logits=logits, labels=labels))
     axes = check.axes(axis, x.ndim)
-    rows = rows_of(check, x / check.scalar("temperature", temperature, x), axes, where)
+    rows = rows_of(check, cooled(check, x, temperature), axes, where)
     y = blank(rows, flat(y, axes), 0)
     cost, error = distribution_cost_and_error(rows.x, y, rows.axis)
     return keep(rows.mask, cost + check.scalar("epsilon", epsilon, x) * error)
@@ -133,7 +133,7 @@ def generalized_cross_entropy(
     """
     check = Arguments("generalized_cross_entropy")
     (x,) = check.floats(logits=logits)
-    x = x / check.scalar("temperature", temperature, x)
+    x = cooled(check, x, temperature)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     log_odds = log_odds_against(rows.x, target)
     q = check.scalar("exponent", exponent, x)
@@ -202,7 +202,7 @@ def symmetric_cross_entropy(
     """
     check = Arguments("symmetric_cross_entropy")
     (x,) = check.floats(logits=logits)
-    x = x / check.scalar("temperature", temperature, x)
+    x = cooled(check, x, temperature)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     log_odds = log_odds_against(rows.x, target)
     wrong, _ = logistic(log_odds)

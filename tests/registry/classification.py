@@ -91,7 +91,7 @@ ROWS = [
         name="softmax_cross_entropy",
         arrays={"logits": normal(8, 4, seed=3, scale=3), "labels": uniform(8, 4, seed=4)},
         differentiable=("logits", "labels"),
-        settings=({}, {"class_weights": WEIGHTS, "label_smoothing": 0.1}),
+        settings=({}, {"class_weights": WEIGHTS, "label_smoothing": 0.1}, {"temperature": 0.3}),
         hyperparameters={"label_smoothing": (0.0, 0.1, 0.5), "temperature": (0.5, 1.0, 3.0)},
         class_axis={"logits": 1, "labels": 1},
         zoo=distribution_zoo,
