@@ -6,7 +6,7 @@ works on arrays of one floating dtype afterwards.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import chex
 import jax
@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, export
 from jax.typing import ArrayLike
+
+from jaxloss._bounds import Bounds, broken
 
 Shape = tuple[int, ...]
 Like = Array | jax.ShapeDtypeStruct
@@ -36,6 +38,18 @@ def broadcast_shape(*arrays: Array) -> Shape:
     return jnp.broadcast_shapes(*(array.shape for array in arrays))
 
 
+def kind_of(value: object) -> str:
+    """What a wrong argument is, in words."""
+    if isinstance(value, jax.core.Tracer):
+        return f"a traced array of shape {value.shape}"
+    if isinstance(value, jax.Array | np.ndarray):
+        return f"an array of shape {value.shape}"
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
 def result_like(*arrays: Array) -> jax.ShapeDtypeStruct:
     """What hyperparameters of arrays of equal rank broadcast against: their shape together."""
     return jax.ShapeDtypeStruct(broadcast_shape(*arrays), arrays[0].dtype)
@@ -48,13 +62,32 @@ class Arguments:
     function: str
 
     def array(self, name: str, value: ArrayLike | None) -> Array:
-        """`value` as a JAX array; lists, tuples and None are refused."""
-        if not isinstance(value, jax.Array | np.ndarray | np.generic | bool | int | float):
+        """`value` as a JAX array; lists, tuples and None are refused.
+
+        What has an array inside and says so, as a parameter of `flax.nnx` does, is that array.
+        """
+        if isinstance(value, jax.Array):
+            return value
+        inside = getattr(value, "__jax_array__", None)
+        if inside is not None:
+            return jnp.asarray(inside())
+        if not isinstance(value, np.ndarray | np.generic | bool | int | float):
             raise TypeError(
-                f"`{self.function}`: `{name}` is a {type(value).__name__}, expected an array; "
+                f"`{self.function}`: `{name}` is {kind_of(value)}, expected an array; "
                 f"convert it with `jnp.asarray`"
             )
-        return jnp.asarray(value)
+        try:
+            return jnp.asarray(value)
+        except TypeError:
+            raise TypeError(
+                f"`{self.function}`: `{name}` has dtype {np.asarray(value).dtype}, which JAX has "
+                f"not; cast it with `.astype(np.float32)`"
+            ) from None
+        except OverflowError:
+            raise ValueError(
+                f"`{self.function}`: `{name}` is {value}, which is too large for an integer here; "
+                f"write it as a floating-point number"
+            ) from None
 
     def floats(self, **values: ArrayLike) -> tuple[Array, ...]:
         """Arrays in the dtype computed in: the widest of theirs and float32.
@@ -130,11 +163,37 @@ class Arguments:
         self.broadcastable("where", mask, shape, what, within=True)
         return mask
 
-    def parameter(self, name: str, value: ArrayLike, like: Like, axis: int = -1) -> Array:
+    def parameter(
+        self,
+        name: str,
+        value: ArrayLike,
+        like: Like,
+        axis: int = -1,
+        *,
+        hint: str = "",
+        **bounds: Unpack[Bounds],
+    ) -> Array:
         """A hyperparameter in the dtype of `like`, ready to broadcast against it.
 
-        It is a scalar, a vector along `axis` of `like`, or of the rank of `like`.
+        It is a scalar, a vector along `axis` of `like`, or of the rank of `like`, and within its
+        `bounds` if it is known while tracing.
         """
+        array = self.number(name, value)
+        array = self.fitting(name, array, like, axis)
+        self.within(name, value, hint, **bounds)
+        return array
+
+    def number(self, name: str, value: ArrayLike) -> Array:
+        """An array of numbers, which True and False are not."""
+        array = self.array(name, value)
+        if array.dtype == bool:
+            raise TypeError(
+                f"`{self.function}`: `{name}` is boolean, expected a number; did you mean `where=`?"
+            )
+        return array
+
+    def fitting(self, name: str, value: ArrayLike, like: Like, axis: int = -1) -> Array:
+        """Numbers of the shapes that a hyperparameter has, in the dtype of `like`."""
         array = self.array(name, value)
         self._real(name, array)
         array = array.astype(like.dtype)
@@ -153,22 +212,49 @@ class Arguments:
             )
         return array
 
-    def scalar(self, name: str, value: ArrayLike, like: Like) -> Array:
-        """A hyperparameter of no dimensions in the dtype of `like`."""
-        array = self.array(name, value)
+    def scalar(
+        self, name: str, value: ArrayLike, like: Like, *, hint: str = "", **bounds: Unpack[Bounds]
+    ) -> Array:
+        """A hyperparameter of no dimensions, otherwise as `parameter` takes it."""
+        array = self.number(name, value)
         self.shape(name, array, (), "a scalar; map over several with `jax.vmap`")
-        return self.parameter(name, array, like)
+        return self.parameter(name, value, like, hint=hint, **bounds)
 
-    def count(self, name: str, value: object) -> int:
+    def within(self, name: str, value: object, hint: str = "", **bounds: Unpack[Bounds]) -> None:
+        """Refuses a number outside `bounds` if it is known while tracing; JAX arrays pass."""
+        message = broken(value, bounds)
+        if message:
+            raise ValueError(f"`{self.function}`: `{name}` {message}{'; ' if hint else ''}{hint}")
+
+    def count(
+        self, name: str, value: object, why: str = "the shape of the result hangs on it"
+    ) -> int:
         """A static whole number, 0 or more."""
-        if not isinstance(value, int | np.integer):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise TypeError(
-                f"`{self.function}`: `{name}` is a {type(value).__name__}, expected a Python "
-                f"integer: the shape of the result hangs on it"
+                f"`{self.function}`: `{name}` is {kind_of(value)}, expected a Python integer: {why}"
             )
         if value < 0:
             raise ValueError(f"`{self.function}`: `{name}` is {value}, expected 0 or more")
         return int(value)
+
+    def switch(self, name: str, value: object) -> bool:
+        """A static True or False."""
+        if not isinstance(value, bool | np.bool_):
+            shown = repr(value) if isinstance(value, str | int | float) else kind_of(value)
+            raise TypeError(
+                f"`{self.function}`: `{name}` is {shown}, expected True or False, known while "
+                f"tracing: it selects a formula"
+            )
+        return bool(value)
+
+    def state(self, value: object, kind: type[Any], made_by: str) -> None:
+        """Refuses a state that is not of its `kind`."""
+        if not isinstance(value, kind):
+            raise TypeError(
+                f"`{self.function}`: `state` is {kind_of(value)}, expected a {kind.__name__}: "
+                f"start with `{made_by}`, go on with the state that the call before returned"
+            )
 
     def mask(self, name: str, value: ArrayLike, shape: Shape, what: str) -> Array:
         """A boolean array of exactly `shape`."""
@@ -179,15 +265,16 @@ class Arguments:
     def labels(self, name: str, value: ArrayLike, shape: Shape) -> Array:
         """Integer labels of exactly `shape`."""
         array = self.array(name, value)
+        what = "one label an example" if shape else "one label"
         self._require(
-            f"`{name}` has dtype {array.dtype}, expected integers: one label an example; "
-            f"cast them with `.astype(jnp.int32)`",
+            f"`{name}` has dtype {array.dtype}, expected integers: {what}; "
+            f"cast with `.astype(jnp.int32)`",
             chex.assert_type,
             array,
             int,
             error=TypeError,
         )
-        self.shape(name, array, shape, "one label an example")
+        self.shape(name, array, shape, what)
         return array
 
     def sizes(self, name: str, value: Any) -> tuple[int, int]:
@@ -207,6 +294,16 @@ class Arguments:
             raise ValueError(
                 f"`{self.function}`: `{name}` is {value}, expected a tuple of {expected}: {what}"
             )
+
+    def numbers(self, name: str, value: Any, what: str, **bounds: Unpack[Bounds]) -> None:
+        """Refuses what is no tuple of numbers within their `bounds`."""
+        known = isinstance(value, tuple) and all(isinstance(n, int | float) for n in value)
+        if not known:
+            raise ValueError(
+                f"`{self.function}`: `{name}` has {value!r}, expected a tuple of numbers: {what}"
+            )
+        for number in value:
+            self.within(name, number, **bounds)
 
     def axes(self, axis: int | tuple[int, ...] | None, rank: int) -> tuple[int, ...]:
         """The axes counted from the front; None is all of them."""
@@ -241,7 +338,7 @@ class Arguments:
         """Refuses what cannot be called."""
         if not callable(value):
             raise TypeError(
-                f"`{self.function}`: `{name}` is a {type(value).__name__}, expected a function of "
+                f"`{self.function}`: `{name}` is {kind_of(value)}, expected a function of "
                 f"two boxes, such as `jaxloss.boxes.iou`"
             )
         return value

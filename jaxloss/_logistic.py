@@ -4,6 +4,7 @@ They are closed under differentiation: every derivative is written with the same
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -135,8 +136,8 @@ def _shifted(p: Array, n: Array, margin: Array) -> tuple[Array, Array, Array]:
 
 
 def known_number(value: ArrayLike) -> float | None:
-    """`value` if it is a Python number >= 0, known while tracing, else None."""
-    return float(value) if isinstance(value, int | float) and value >= 0 else None
+    """`value` if it is a finite Python number >= 0, known while tracing, else None."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < math.inf else None
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))

@@ -202,7 +202,7 @@ def _totals(
     if weights is None:
         weight = jnp.ones_like(array)
     else:
-        weight = jnp.broadcast_to(check.parameter("weights", weights, array), array.shape)
+        weight = jnp.broadcast_to(check.fitting("weights", weights, array), array.shape)
         array = weight * array
     return jnp.sum(keep(mask, array), axes), jnp.sum(keep(mask, weight), axes)
 
@@ -211,7 +211,7 @@ def _normalizer_total(
     check: Arguments, normalizer: ArrayLike, losses: ArrayLike, where: ArrayLike | None, axis: Axis
 ) -> Array:
     (array,) = check.floats(losses=losses)
-    total = check.parameter("normalizer", normalizer, array)
+    total = check.fitting("normalizer", normalizer, array)
     if total.ndim == 0:
         return total
     total = jnp.broadcast_to(total, array.shape)

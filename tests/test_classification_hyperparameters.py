@@ -187,3 +187,34 @@ def test_sixty_four_gammas_in_one_program(loss):
     np.testing.assert_allclose(values, exact, rtol=2e-6)
     assert slopes.shape == (64, *x.shape)
     assert np.isfinite(slopes).all()
+
+
+def test_an_infinite_gamma_is_as_a_traced_one():
+    for name, labels in (("sigmoid_focal_loss", Y), ("softmax_focal_loss", LABELS)):
+        loss, x = getattr(jaxloss, name), X if labels is Y else Z
+        traced = jax.jit(lambda gamma, f=loss, x=x, y=labels: f(x, y, gamma=gamma))(jnp.inf)
+        np.testing.assert_array_equal(loss(x, labels, gamma=float("inf")), traced)
+
+
+def test_no_alpha_is_none():
+    for loss in (jaxloss.sigmoid_focal_loss, jaxloss.softmax_focal_loss):
+        x, labels = (X, Y) if loss is jaxloss.sigmoid_focal_loss else (Z, LABELS)
+        with pytest.raises(ValueError, match=r"`alpha` is -1, expected >= 0.*; `alpha=None` is"):
+            loss(x, labels, alpha=-1)
+
+
+def test_class_weights_are_numbers():
+    weights = np.array([1, 2, 3, 0, 5])
+    np.testing.assert_array_equal(jaxloss.class_weights_of(LABELS, weights), weights[LABELS])
+    with pytest.raises(TypeError, match="`class_weights_of`: `class_weights` is boolean"):
+        jaxloss.class_weights_of(LABELS, weights > 0)
+    with pytest.raises(ValueError, match="`class_weights` holds -1, expected >= 0"):
+        jaxloss.softmax_cross_entropy_with_integer_labels(Z, LABELS, class_weights=weights - 1)
+
+
+def test_an_ignored_label_is_one_integer():
+    loss = jaxloss.softmax_cross_entropy_with_integer_labels
+    with pytest.raises(TypeError, match=r"`ignore_label` has dtype float32, .*: one label;"):
+        loss(Z, LABELS, ignore_label=-1.0)
+    with pytest.raises(ValueError, match=r"`ignore_label` has shape \(2,\), .*: one label$"):
+        loss(Z, LABELS, ignore_label=np.array([-1, 255]))

@@ -563,6 +563,8 @@ def test_errors_name_what_is_wrong():
     for axis in (2, (0, 1)):
         with pytest.raises(ValueError, match=rf"`axis` is {re.escape(str(axis))}, expected one"):
             jaxloss.triplet_margin_loss(A, B, C, axis=axis)
+    with pytest.raises(TypeError, match=r"`axis` is 1.0, .* by keyword, as `margin=1.0`"):
+        jaxloss.triplet_margin_loss(A, B, C, 1.0)
     with pytest.raises(TypeError, match="`same` has dtype int"):
         jaxloss.contrastive_loss(A, B, SAME.astype(int))
     with pytest.raises(ValueError, match="`kernel` has shape"):

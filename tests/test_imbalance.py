@@ -336,7 +336,9 @@ def test_a_wrong_integer_label_is_nan():
 
 def test_errors_name_what_is_wrong():
     z = Z.astype(np.float32)
-    with pytest.raises(TypeError, match=r"`seesaw_loss`: `state` is a ndarray, .* `seesaw_init`"):
+    with pytest.raises(
+        TypeError, match=r"`seesaw_loss`: `state` is an array of shape \(4,\), .* `seesaw_init`"
+    ):
         jaxloss.seesaw_loss(z, LABELS, COUNTS)
     with pytest.raises(TypeError, match=r"`state` is a SeesawState, expected a GradientHarm"):
         jaxloss.gradient_harmonized_loss(z, z, jaxloss.seesaw_init(4))

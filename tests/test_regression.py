@@ -541,3 +541,25 @@ def test_the_parabola_is_curved_in_its_middle(loss, curvature):
 
     _, second = jax.jvp(slope, (residuals,), (jnp.ones(4),))
     np.testing.assert_allclose(second, [curvature, curvature, curvature, 0])
+
+
+def test_what_is_static_says_so():
+    with pytest.raises(TypeError, match="`gaussian_nll_loss`: `full` is 'no', expected True or"):
+        jaxloss.gaussian_nll_loss(np.ones(3), np.ones(3), np.ones(3), full="no")
+
+
+def test_numbers_that_jax_has_not_are_named():
+    for targets in (np.ones(3, object), np.array(["a"] * 3)):
+        with pytest.raises(TypeError, match=r"`huber_loss`: `targets` has dtype .* JAX has not"):
+            jaxloss.huber_loss(np.ones(3, np.float32), targets)
+    with pytest.raises(ValueError, match=r"`delta` is \d+, which is too large"):
+        jaxloss.huber_loss(np.ones(3, np.float32), None, 2**100)
+
+
+def test_known_hyperparameters_in_arrays_are_checked_too():
+    x, quantile = np.ones(3, np.float32), np.array([0.1, 0.5, 2.0])
+    with pytest.raises(ValueError, match=r"`quantile` holds 2.0, expected >= 0 and <= 1"):
+        jaxloss.quantile_loss(x, x, quantile=quantile)
+    edge = jaxloss.focal_l1_loss(x, x, beta=np.float32(1 / np.e))
+    np.testing.assert_array_equal(edge, np.zeros(3))
+    assert jaxloss.quantile_loss(x, x, quantile=jnp.asarray(quantile)).shape == (3,)

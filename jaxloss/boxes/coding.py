@@ -164,7 +164,7 @@ def encode_tblr(boxes: ArrayLike, anchors: ArrayLike, *, normalizer: ArrayLike =
     low = quotient(center - boxes[..., :2], sides)
     high = quotient(boxes[..., 2:] - center, sides)
     edges = jnp.stack([low[..., 1], high[..., 1], low[..., 0], high[..., 0]], axis=-1)
-    return edges / check.scalar("normalizer", normalizer, edges)
+    return edges / check.scalar("normalizer", normalizer, edges, above=0)
 
 
 def decode_tblr(tblr: ArrayLike, anchors: ArrayLike, *, normalizer: ArrayLike = 4.0) -> Array:
@@ -207,7 +207,7 @@ def decode_tblr(tblr: ArrayLike, anchors: ArrayLike, *, normalizer: ArrayLike = 
     check = Arguments("decode_tblr")
     tblr, anchors = _boxes(check, tblr=tblr, anchors=anchors)
     center, sides = _center_and_sides(anchors)
-    sides = sides * check.scalar("normalizer", normalizer, tblr)
+    sides = sides * check.scalar("normalizer", normalizer, tblr, above=0)
     low, high = (jnp.stack([tblr[..., i], tblr[..., j]], axis=-1) for i, j in ((2, 0), (3, 1)))
     return jnp.concatenate([center - low * sides, center + high * sides], axis=-1)
 

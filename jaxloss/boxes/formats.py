@@ -1,13 +1,14 @@
 """Box formats: areas, conversions, clipping and scaling."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Unpack
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 from jaxloss._arguments import Arguments
+from jaxloss._bounds import Bounds
 from jaxloss._numerics import relu
 
 Format = Literal["xyxy", "xywh", "cxcywh"]
@@ -130,7 +131,7 @@ def clip(boxes: ArrayLike, height: ArrayLike, width: ArrayLike) -> Array:
     """
     check = Arguments("clip")
     array = _boxes(check, boxes)
-    limits = _extent(check, height, width, array)
+    limits = _extent(check, height, width, array, at_least=0)
     return jnp.minimum(jnp.maximum(array, jnp.zeros_like(array)), limits)
 
 
@@ -178,11 +179,13 @@ def _boxes(check: Arguments, boxes: ArrayLike, what: str = "boxes as x1, y1, x2,
     return array
 
 
-def _extent(check: Arguments, height: ArrayLike, width: ArrayLike, boxes: Array) -> Array:
+def _extent(
+    check: Arguments, height: ArrayLike, width: ArrayLike, boxes: Array, **bounds: Unpack[Bounds]
+) -> Array:
     """(width, height, width, height), to broadcast against `boxes`."""
     like = boxes[..., 0]
     sides = [
-        jnp.broadcast_to(check.parameter(name, value, like), like.shape)
+        jnp.broadcast_to(check.parameter(name, value, like, **bounds), like.shape)
         for name, value in (("width", width), ("height", height))
     ]
     return jnp.stack([*sides, *sides], -1)

@@ -326,7 +326,7 @@ def gwd_loss(
     p, t, mask = boxes_of(check, where, columns=5, predictions=predictions, targets=targets)
     check.option("transform", transform, DISTANCES, "see `Formula`")
     distance = DISTANCES[transform](p, t)
-    return keep(mask, _bounded(distance, check.parameter("tau", tau, distance)))
+    return keep(mask, _bounded(distance, check.parameter("tau", tau, distance, at_least=1)))
 
 
 def kld_loss(
@@ -394,7 +394,7 @@ def kld_loss(
     check.option("direction", direction, DIRECTIONS, "the reference comes last")
     first, second = (t, p) if direction == "target||prediction" else (p, t)
     divergence = logarithmic_divergence(first, second)
-    offset = check.parameter("tau", tau, divergence)
+    offset = check.parameter("tau", tau, divergence, at_least=1)
     return keep(mask, DIVERGENCES[transform](divergence, offset))
 
 

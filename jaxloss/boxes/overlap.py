@@ -39,7 +39,8 @@ def iou(a: ArrayLike, b: ArrayLike) -> Array:
       0 the result is the limit of both boxes thickened equally, so that segments on one line have
       the ratio of lengths, and different points 0. An inverted box has area 0. The gradient is 0
       where the boxes do not overlap, and the mean of both sides' at edges that coincide. Slivers
-      that cross and are thinner than 1e-19 of their length have no overlap in float32.
+      that cross and are thinner than 1e-19 of their length have no overlap in float32. Boxes that
+      only touch count as apart, and have the gradient of those.
 
     Differences:
       torchvision's `box_iou` is NaN for two boxes without area, and takes a box whose sides are
@@ -350,7 +351,7 @@ def inner_iou(a: ArrayLike, b: ArrayLike, *, ratio: ArrayLike = 0.7) -> Array:
     """
     check = Arguments("inner_iou")
     first, second, _ = boxes_of(check, a=a, b=b)
-    scale = check.parameter("ratio", ratio, like(first, second))
+    scale = check.parameter("ratio", ratio, like(first, second), above=0)
     return inner_shared_fraction(first, second, scale)
 
 
@@ -370,7 +371,7 @@ def pairwise(similarity: Similarity) -> Similarity:
 
     Edge cases:
       Those of `similarity`. Its columns are broadcast, so that no `[N, M, 2]` array is made under
-      `jax.jit`.
+      `jax.jit`. On a mesh with explicit axes the two lists may not be split over the same axis.
 
     Differences:
       torchvision's `box_iou` is `pairwise(iou)`, but NaN for two boxes without area.

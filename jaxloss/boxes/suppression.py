@@ -225,12 +225,11 @@ def soft_non_max_suppression(
     length = check.count("max_outputs", max_outputs)
     check.option("decay", decay, ("linear", "gaussian"), "see `Formula`")
     boxes, scores, labels = _candidates(check, boxes, scores, classes, similarity, where)
-    threshold, width, lowest = (
-        lax.stop_gradient(check.scalar(name, value, scores))
-        for name, value in (
-            ("iou_threshold", iou_threshold),
-            ("sigma", sigma),
-            ("score_threshold", score_threshold),
+    threshold, width, lowest = lax.stop_gradient(
+        (
+            check.scalar("iou_threshold", iou_threshold, scores),
+            check.scalar("sigma", sigma, scores, above=0),
+            check.scalar("score_threshold", score_threshold, scores),
         )
     )
     if not scores.size:
@@ -327,7 +326,7 @@ def matrix_non_max_suppression(
     size = check.count("max_candidates", max_candidates)
     check.option("decay", decay, ("linear", "gaussian"), "see `Formula`")
     boxes, scores, labels = _candidates(check, boxes, scores, classes, similarity, where)
-    width = lax.stop_gradient(check.scalar("sigma", sigma, scores))
+    width = lax.stop_gradient(check.scalar("sigma", sigma, scores, above=0))
     lowest = check.scalar("score_threshold", score_threshold, scores)
     if not scores.size:
         return _scored(jnp.zeros(0, jnp.int32), scores, lowest, length)
@@ -391,7 +390,7 @@ def distance_penalized_iou(a: ArrayLike, b: ArrayLike, *, exponent: ArrayLike = 
     first, second, _ = boxes_of(check, a=a, b=b)
     first, second = lax.stop_gradient((first, second))
     distance = center_distance(first, second)
-    power = lax.stop_gradient(check.parameter("exponent", exponent, distance))
+    power = lax.stop_gradient(check.parameter("exponent", exponent, distance, above=0))
     return shared_fraction(first, second) - jnp.power(distance, power)
 
 

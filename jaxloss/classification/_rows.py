@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 
 def cooled(check: Arguments, x: Array, temperature: ArrayLike) -> Array:
     """`x` divided by a temperature."""
-    divisor = check.scalar("temperature", temperature, x)
+    divisor = check.scalar("temperature", temperature, x, above=0)
     return x if known_number(temperature) == 1 else _rounded_quotient(x, divisor)
 
 
@@ -123,7 +123,7 @@ def per_class(check: Arguments, name: str, values: ArrayLike, rows: Rows) -> Arr
     """A vector `[C]` of values along the classes."""
     array = check.array(name, values)
     check.shape(name, array, (rows.x.shape[rows.axis],), "one number a class")
-    return check.parameter(name, array, rows.x, rows.axis)
+    return check.parameter(name, values, rows.x, rows.axis, at_least=0)
 
 
 def flat(array: Array, axes: tuple[int, ...]) -> Array:

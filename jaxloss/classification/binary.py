@@ -21,6 +21,8 @@ from jaxloss._logistic import (
 )
 from jaxloss._numerics import relu
 
+NO_ALPHA = "`alpha=None` is for no weights, which others write as -1"
+
 
 def sigmoid_binary_cross_entropy(
     logits: ArrayLike,
@@ -73,7 +75,8 @@ def sigmoid_binary_cross_entropy(
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
     weights: tuple[Array, ...] = ()
     if positive_weight is not None:
-        weights = (check.parameter("positive_weight", positive_weight, result_like(x, y)),)
+        like = result_like(x, y)
+        weights = (check.parameter("positive_weight", positive_weight, like, at_least=0),)
     return keep(mask, elementwise(binary_cost)(x, y, *weights))
 
 
@@ -136,11 +139,13 @@ def sigmoid_focal_loss(
     check = Arguments("sigmoid_focal_loss")
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
     like = result_like(x, y)
-    weights = () if alpha is None else (check.parameter("alpha", alpha, like),)
+    weights: tuple[Array, ...] = ()
+    if alpha is not None:
+        weights = (check.parameter("alpha", alpha, like, at_least=0, at_most=1, hint=NO_ALPHA),)
     hard = not jnp.issubdtype(check.array("labels", labels).dtype, jnp.floating)
     text = _hard_focal if hard else _focal
     focal = elementwise(functools.partial(text, known_number(gamma)))
-    return keep(mask, focal(x, y, check.parameter("gamma", gamma, like), *weights))
+    return keep(mask, focal(x, y, check.parameter("gamma", gamma, like, at_least=0), *weights))
 
 
 def asymmetric_loss(
@@ -205,9 +210,9 @@ def asymmetric_loss(
     x, y, mask = _logits_and_labels(check, "logits", logits, labels, where)
     like = result_like(x, y)
     settings = (
-        check.parameter("positive_gamma", positive_gamma, like),
-        check.parameter("negative_gamma", negative_gamma, like),
-        check.parameter("margin", margin, like),
+        check.parameter("positive_gamma", positive_gamma, like, at_least=0),
+        check.parameter("negative_gamma", negative_gamma, like, at_least=0),
+        check.parameter("margin", margin, like, at_least=0, below=1),
     )
     known = known_number(positive_gamma), known_number(negative_gamma)
     return keep(mask, elementwise(functools.partial(_asymmetric, *known))(x, y, *settings))

@@ -82,9 +82,9 @@ def fused_linear_cross_entropy(
     """
     check = Arguments("fused_linear_cross_entropy")
     layer, mask, y = _layer(check, features, kernel, bias, labels, ignore_label, where)
-    divisor = check.scalar("temperature", temperature, layer.features)
+    divisor = check.scalar("temperature", temperature, layer.features, above=0)
     layer = layer._replace(features=layer.features / divisor, bias=layer.bias / divisor)
-    size = check.count("chunk_size", chunk_size)
+    size = check.count("chunk_size", chunk_size, "how many classes come at once")
     if size == 0:
         raise ValueError(f"`{check.function}`: `chunk_size` is 0, expected 1 or more")
     classes = layer.kernel.shape[1]
@@ -97,7 +97,8 @@ def fused_linear_cross_entropy(
     log_odds, gap = _against_the_label(layer, y - first, size, axis_name)
     losses = softplus(logit(log_odds))
     if known_number(label_smoothing) != 0:
-        losses = losses + check.scalar("label_smoothing", label_smoothing, losses) * gap
+        smoothing = check.scalar("label_smoothing", label_smoothing, losses, at_least=0, at_most=1)
+        losses = losses + smoothing * gap
     return keep(mask, one_or_nan(in_range(y, classes), losses.dtype) * losses)
 
 

@@ -76,7 +76,7 @@ def class_balanced_weights(counts: ArrayLike, *, beta: ArrayLike = 0.9999) -> Ar
     (n,) = check.floats(counts=n.astype(jnp.float32) if jnp.issubdtype(n.dtype, jnp.integer) else n)
     check.shape("counts", n, (..., None), "one count a class, along the last axis")
     known = known_number(beta)
-    log_beta = jnp.log(check.scalar("beta", beta, n))
+    log_beta = jnp.log(check.scalar("beta", beta, n, at_least=0, at_most=1))
     if known is not None:
         log_beta = jnp.full((), math.log(known) if known > 0 else -np.inf, n.dtype)
     # Lower than any logarithm that still makes a difference, so that 0 times it is 0.
@@ -150,7 +150,8 @@ def logit_adjusted_cross_entropy(
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     n = per_class(check, "counts", counts, rows)
     some = n > 0
-    adjustment = check.scalar("temperature", temperature, x) * jnp.log(jnp.where(some, n, 1))
+    temperature = check.scalar("temperature", temperature, x, at_least=0)
+    adjustment = temperature * jnp.log(jnp.where(some, n, 1))
     adjusted = jnp.where(some, rows.x + adjustment, -jnp.inf)
     known = jnp.where(target.pick(n) > 0, target.known, jnp.nan)
     return _cost(rows, target._replace(known=known), adjusted)
@@ -221,9 +222,10 @@ def ldam_loss(
     n = per_class(check, "counts", counts, rows)
     least = jnp.min(jnp.where(n > 0, n, np.finfo(n.dtype).max), initial=np.finfo(n.dtype).max)
     rarity = least / jnp.where(n > 0, n, least)
-    margins = check.scalar("maximum_margin", maximum_margin, x) * jnp.sqrt(jnp.sqrt(rarity))
+    largest = check.scalar("maximum_margin", maximum_margin, x, at_least=0)
+    margins = largest * jnp.sqrt(jnp.sqrt(rarity))
     shifted = rows.x - jnp.where(target.at, margins, 0)
-    return _cost(rows, target, check.scalar("scale", scale, x) * shifted)
+    return _cost(rows, target, check.scalar("scale", scale, x, above=0) * shifted)
 
 
 def seesaw_loss(
@@ -309,11 +311,11 @@ def seesaw_loss(
     N = jnp.log(jnp.maximum(per_class(check, "state.counts", new, rows), 1))
     logits = lax.stop_gradient(rows.x)
     own, cost = own_and_cost(logits, target)
-    floor = jnp.log(check.scalar("minimum_score", minimum_score, x))
+    floor = jnp.log(check.scalar("minimum_score", minimum_score, x, above=0))
     fewer = relu(jnp.expand_dims(target.pick(N), rows.axis) - N)
-    M = -check.scalar("mitigation", mitigation, x) * fewer
+    M = -check.scalar("mitigation", mitigation, x, at_least=0) * fewer
     above = logits - own - relu(cost + floor)
-    C = check.scalar("compensation", compensation, x) * relu(above)
+    C = check.scalar("compensation", compensation, x, at_least=0) * relu(above)
     return _cost(rows, target, rows.x + M + C), SeesawState(new)
 
 
@@ -411,7 +413,7 @@ def gradient_harmonized_loss(
     x, y = jnp.broadcast_arrays(x, y)
     old = _counts(check, state, GradientHarmonizedState, "gradient_harmonized_init")
     running = old.astype(np.promote_types(old.dtype, x.dtype))
-    momentum = check.scalar("momentum", momentum, running)
+    momentum = check.scalar("momentum", momentum, running, at_least=0, below=1)
     bins = running.shape[0]
     places = _bins_of(x, y, mask, bins)
     weights, running = _harmonized(_added(_tally(places, bins), axis_name), running, momentum)
@@ -513,11 +515,7 @@ def _added(counts: Array, axis_name: AxisName) -> Array:
 
 def _counts(check: Arguments, state: Any, kind: type[Any], made_by: str) -> Array:
     """The counts of a state, as floats."""
-    if not isinstance(state, kind):
-        raise TypeError(
-            f"`{check.function}`: `state` is a {type(state).__name__}, expected a "
-            f"{kind.__name__}; start with `{made_by}`"
-        )
+    check.state(state, kind, made_by)
     (counts,) = check.floats(**{"state.counts": state.counts})
     check.shape("state.counts", counts, (None,), f"as `{made_by}` makes them")
     return counts

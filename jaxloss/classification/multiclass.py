@@ -1,5 +1,6 @@
 """Losses of one class of many, or of a distribution over classes; the class axis is reduced."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -18,6 +19,7 @@ from jaxloss.classification._rows import (
     per_class,
     rows_of,
 )
+from jaxloss.classification.binary import NO_ALPHA
 
 
 def softmax_cross_entropy(
@@ -85,7 +87,7 @@ def softmax_cross_entropy(
     rows = rows_of(check, cooled(check, x, temperature), axes, where)
     y = flat(y, axes)
     if known_number(label_smoothing) != 0:
-        smoothing = check.scalar("label_smoothing", label_smoothing, x)
+        smoothing = check.scalar("label_smoothing", label_smoothing, x, at_least=0, at_most=1)
         y = (1 - smoothing) * y + smoothing * even_shares(rows)
     if class_weights is not None:
         y = per_class(check, "class_weights", class_weights, rows) * y
@@ -221,7 +223,7 @@ def softmax_cross_entropy_with_integer_labels(
     if known_number(label_smoothing) == 0:
         losses = own * softplus(log_odds_against(rows.x, target))
     else:
-        smoothing = check.scalar("label_smoothing", label_smoothing, x)
+        smoothing = check.scalar("label_smoothing", label_smoothing, x, at_least=0, at_most=1)
         own = jnp.broadcast_to((1 - smoothing) * own, target.known.shape)
         losses = smoothed_cost(rows.x, target, own, smoothing * even, rows.kept)
     return keep(rows.mask, target.known * losses)
@@ -294,11 +296,11 @@ def softmax_focal_loss(
     x = cooled(check, x, temperature)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     log_odds = log_odds_against(rows.x, target)
-    exponent = check.scalar("gamma", gamma, x)
+    exponent = check.scalar("gamma", gamma, x, at_least=0)
     focus = logistic_focus(log_odds, None, exponent, known_number(gamma))
     losses = focus * softplus(log_odds)
     if alpha is not None and check.array("alpha", alpha).ndim == 0:
-        losses = check.scalar("alpha", alpha, x) * losses
+        losses = check.scalar("alpha", alpha, x, at_least=0, hint=NO_ALPHA) * losses
     elif alpha is not None:
         losses = target.pick(per_class(check, "alpha", alpha, rows)) * losses
     return keep(rows.mask, target.known * losses)
@@ -378,7 +380,7 @@ def class_weights_of(
 
     Args:
       labels: `[...]`, integers in [0, C).
-      class_weights: `[C]`, floating point, `>= 0`.
+      class_weights: `[C]`, `>= 0`.
       ignore_label: a label, in or out of range, whose weight is exactly 0.
 
     Returns:
@@ -394,8 +396,7 @@ def class_weights_of(
       for the last one as well.
 
     Raises:
-      TypeError: an argument is a list, `class_weights` are not floating point or `labels` not
-        integers.
+      TypeError: an argument is a list, `class_weights` are boolean or `labels` not integers.
       ValueError: `class_weights` are not `[C]`.
 
     Reference:
@@ -407,8 +408,11 @@ def class_weights_of(
       [0.5 4.  1.  0. ]
     """
     check = Arguments("class_weights_of")
-    (weights,) = check.floats(class_weights=class_weights)
-    check.shape("class_weights", weights, (None,), "one weight a class")
+    given = check.array("class_weights", class_weights)
+    check.shape("class_weights", given, (None,), "one weight a class")
+    dtype = jnp.float64 if given.dtype == jnp.float64 else jnp.float32
+    like = jax.ShapeDtypeStruct(given.shape, dtype)
+    weights = check.parameter("class_weights", class_weights, like, at_least=0)
     check.classes(weights.shape, 0)
     y, counted = labels_of(check, labels, check.array("labels", labels).shape, ignore_label)
     (y,) = hide(counted, y)

@@ -72,7 +72,8 @@ def quality_focal_loss(
     check = Arguments("quality_focal_loss")
     (x, y), mask = check.masked_pair(where, logits=logits, targets=targets)
     quality_focal = elementwise(functools.partial(_quality_focal, known_number(beta)))
-    return keep(mask, quality_focal(x, y, check.parameter("beta", beta, result_like(x, y))))
+    exponent = check.parameter("beta", beta, result_like(x, y), at_least=0)
+    return keep(mask, quality_focal(x, y, exponent))
 
 
 def varifocal_loss(
@@ -132,7 +133,8 @@ def varifocal_loss(
     check = Arguments("varifocal_loss")
     (x, y), mask = check.masked_pair(where, logits=logits, targets=targets)
     like = result_like(x, y)
-    alpha, exponent = check.parameter("alpha", alpha, like), check.parameter("gamma", gamma, like)
+    alpha = check.parameter("alpha", alpha, like, at_least=0)
+    exponent = check.parameter("gamma", gamma, like, at_least=0)
     varifocal = elementwise(functools.partial(_varifocal, known_number(gamma)))
     return keep(mask, varifocal(x, y, alpha, exponent))
 
@@ -194,7 +196,10 @@ def gaussian_focal_loss(
     (x, y), mask = check.masked_pair(where, logits=logits, targets=targets)
     y = jnp.where((y >= 0) & (y <= 1), y, jnp.nan)
     like = result_like(x, y)
-    exponents = check.parameter("alpha", alpha, like), check.parameter("gamma", gamma, like)
+    exponents = (
+        check.parameter("alpha", alpha, like, at_least=0),
+        check.parameter("gamma", gamma, like, at_least=0),
+    )
     known = known_number(alpha), known_number(gamma)
     return keep(mask, elementwise(functools.partial(_gaussian_focal, *known))(x, y, *exponents))
 

@@ -136,7 +136,7 @@ def generalized_cross_entropy(
     x = cooled(check, x, temperature)
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     log_odds = log_odds_against(rows.x, target)
-    q = check.scalar("exponent", exponent, x)
+    q = check.scalar("exponent", exponent, x, at_least=0, at_most=1)
     losses = -_tempered_logarithm(-softplus(log_odds), q)
     return keep(rows.mask, target.known * losses)
 
@@ -206,7 +206,7 @@ def symmetric_cross_entropy(
     rows, target = labelled(check, x, labels, axis, where, ignore_label)
     log_odds = log_odds_against(rows.x, target)
     wrong, _ = logistic(log_odds)
-    reverse = -check.scalar("log_floor", log_floor, x) * wrong
-    losses = check.scalar("alpha", alpha, x) * softplus(log_odds)
-    losses = losses + check.scalar("beta", beta, x) * reverse
+    reverse = -check.scalar("log_floor", log_floor, x, below=0) * wrong
+    losses = check.scalar("alpha", alpha, x, at_least=0) * softplus(log_odds)
+    losses = losses + check.scalar("beta", beta, x, at_least=0) * reverse
     return keep(rows.mask, target.known * losses)

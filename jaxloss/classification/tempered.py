@@ -98,11 +98,12 @@ def bi_tempered_logistic_loss(
     rows, y = rows_of(check, x, axes, where), flat(y, axes)
     if known_number(label_smoothing) != 0:
         even = even_shares(rows)
-        others = ratio(check.scalar("label_smoothing", label_smoothing, x), 1 - even)
+        smoothing = check.scalar("label_smoothing", label_smoothing, x, at_least=0, below=1)
+        others = ratio(smoothing, 1 - even)
         y = (1 - others) * y + others * even
     y = blank(rows, y, 0)
-    exponent = 1 - check.scalar("temperature1", temperature1, x)
-    tail = check.scalar("temperature2", temperature2, x) - 1
+    exponent = 1 - check.scalar("temperature1", temperature1, x, at_least=0, at_most=1)
+    tail = check.scalar("temperature2", temperature2, x, above=0) - 1
     log_p = _log_tempered_softmax(rows.x, tail, rows.axis)
     return keep(rows.mask, jnp.sum(_divergence(y, log_p, exponent), rows.axis))
 

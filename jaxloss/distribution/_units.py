@@ -9,4 +9,6 @@ from jaxloss._arguments import Arguments
 
 def in_base(check: Arguments, base: ArrayLike | None, nats: Array) -> Array:
     """`nats` in the unit whose logarithms have this base."""
-    return nats if base is None else nats / jnp.log(check.scalar("base", base, nats))
+    if base is None:
+        return nats
+    return nats / jnp.log(check.scalar("base", base, nats, above=0, other_than=1))

@@ -115,7 +115,7 @@ def _rows(
     (y,) = check.floats(labels=labels)
     check.where(where, y.shape, "the labels")
     rows = reduced(check, axis, where, y)
-    return rows, rows.arrays[0], check.parameter("alpha", alpha, y)
+    return rows, rows.arrays[0], check.parameter("alpha", alpha, y, at_least=0, at_most=1)
 
 
 def _classes(rows: Reduced, y: Array) -> Array:

@@ -44,7 +44,8 @@ def supervised_contrastive_loss(
       An example without another of its label has loss and gradient 0. To average over those that
       have one, give `mean` the same `where`, narrowed to them: the authors' code counts the zeros
       in its mean. The loss of an example with one near positive is as precise as it is small: the
-      sum is over the others alone. Finite for all finite similarities.
+      sum is over the others alone. Finite for all finite similarities. On a mesh with explicit axes
+      `D` may not be split.
 
     Differences:
       The authors' code multiplies by `temperature / 0.07`. With one positive an example it is
@@ -69,7 +70,8 @@ def supervised_contrastive_loss(
     """
     check = Arguments("supervised_contrastive_loss")
     batch = _batch(check, embeddings, labels, where)
-    cosines = similarities(batch.x, batch.x) / check.scalar("temperature", temperature, batch.x)
+    temperature = check.scalar("temperature", temperature, batch.x, above=0)
+    cosines = similarities(batch.x, batch.x) / temperature
     count = jnp.sum(batch.positive, -1, dtype=cosines.dtype, keepdims=True)
     shares = jnp.where(batch.positive, 1 / jnp.maximum(count, 1), 0)
     # The lowest number, since a share of 0 times -inf would be NaN on the way.
@@ -105,7 +107,7 @@ def ntxent(
       0 where no two examples have one label, with gradient 0; a pair without an example of another
       label adds 0 to the mean. The cosine of a vector of zeros is 0, with derivative 0. As precise
       as it is small: what a pair loses is a sum over the others. A batch that is split over a mesh
-      with explicit axes is gathered.
+      with explicit axes is gathered. On a mesh with explicit axes `D` may not be split.
 
     Differences:
       optax's function of this name agrees, except that without any pair it is NaN and that it
@@ -132,7 +134,7 @@ def ntxent(
     batch = _batch(check, embeddings, labels, where)
     directions = unit(batch.x)
     cosines = similarities(directions, directions)
-    cosines = cosines / check.scalar("temperature", temperature, batch.x)
+    cosines = cosines / check.scalar("temperature", temperature, batch.x, above=0)
     log_odds = jnp.expand_dims(_log_sum_exp(cosines, batch.negative), -1) - cosines
     losses = keep(batch.positive, softplus(logit(log_odds)))
     pairs = jnp.sum(batch.positive, (-2, -1), dtype=losses.dtype)
@@ -166,7 +168,8 @@ def info_nce_loss(
     Edge cases:
       Smooth; 0 where a query has no other key. A confident query is as precise as its loss is
       small: the sum is over the other keys alone. Finite for all finite similarities. Both
-      arguments are differentiable: stop the gradient of keys from a momentum encoder.
+      arguments are differentiable: stop the gradient of keys from a momentum encoder. On a mesh
+      with explicit axes `D` may not be split.
 
     Differences:
       CLIP's loss is the mean of this one and of itself with queries and keys exchanged. MoCo
@@ -192,7 +195,8 @@ def info_nce_loss(
     check.shape("keys", keys, queries.shape, "one key a query")
     mask = check.where(where, queries.shape[:-1])
     queries, keys = hide(None if mask is None else jnp.expand_dims(mask, -1), queries, keys)
-    logits = similarities(queries, keys) / check.scalar("temperature", temperature, queries)
+    temperature = check.scalar("temperature", temperature, queries, above=0)
+    logits = similarities(queries, keys) / temperature
     if mask is not None:
         rows, columns = jnp.expand_dims(mask, -1), jnp.expand_dims(everywhere(mask, -1), -2)
         logits = _among(columns, rows, logits)
@@ -231,7 +235,8 @@ def circle_loss(
     Edge cases:
       The weights `a_p` and `a_n` are held constant under differentiation by the embeddings. An
       example without another of its label, or without one of another label, has loss and gradient
-      0. The cosine of a vector of zeros is 0, with derivative 0.
+      0. The cosine of a vector of zeros is 0, with derivative 0. On a mesh with explicit axes `D`
+      may not be split.
 
     Differences:
       The sums run over the pairs of one example, not over all pairs of the batch at once.
@@ -257,7 +262,8 @@ def circle_loss(
     batch = _batch(check, embeddings, labels, where)
     directions = unit(batch.x)
     s = similarities(directions, directions)
-    m, gamma = check.scalar("margin", margin, s), check.scalar("scale", scale, s)
+    m = check.scalar("margin", margin, s, at_least=0, at_most=1)
+    gamma = check.scalar("scale", scale, s, above=0)
     a_p, a_n = relu(1 + m - lax.stop_gradient(s)), relu(lax.stop_gradient(s) + m)
     to_positives = _log_sum_exp(-gamma * a_p * (s - (1 - m)), batch.positive)
     to_negatives = _log_sum_exp(gamma * a_n * (s - m), batch.negative)

@@ -68,7 +68,7 @@ def contrastive_loss(
     kept, mask = masks(check, where, shape, -1)
     (distance,) = distances(a, (b,), kept, jnp.zeros((), a.dtype), (len(shape) - 1,))
     alike = check.mask("same", same, shape[:-1], "one answer a pair")
-    margin = check.parameter("margin", margin, distance)
+    margin = check.parameter("margin", margin, distance, at_least=0)
     near = _half_square(jnp.subtract(*hide(kept, a, b)), distance)
     return keep(mask, jnp.where(alike, near, 0.5 * jnp.square(relu(margin - distance))))
 
@@ -150,11 +150,16 @@ def triplet_margin_loss(
     check = Arguments("triplet_margin_loss")
     vectors = check.pair(anchors=anchors, positives=positives, negatives=negatives)
     shape = broadcast_shape(*vectors)
+    if isinstance(axis, float):
+        raise TypeError(
+            f"`triplet_margin_loss`: `axis` is {axis}, expected an integer; the margin goes by "
+            f"keyword, as `margin={axis}`"
+        )
     axis = check.axis(axis, len(shape))
     kept, mask = masks(check, where, shape, axis)
     anchor, positive, negative = vectors
-    degree = check.scalar("norm_degree", norm_degree, anchor)
-    rounding = check.scalar("eps", eps, anchor)
+    degree = check.scalar("norm_degree", norm_degree, anchor, at_least=1)
+    rounding = check.scalar("eps", eps, anchor, at_least=0)
     if known_number(norm_degree) == 2:
         others = positive, negative
         near, far = distances(anchor, others, kept, rounding, (axis,))

@@ -1,5 +1,6 @@
 """Embeddings against prototypes of classes: their centres, and margins on the hypersphere."""
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -128,7 +129,7 @@ def update_centers(
     check.shape("embeddings", x, (..., c.shape[-1]), "vectors as long as the centres")
     y, _ = labels_of(check, labels, x.shape[:-1], None)
     mask = check.where(where, y.shape)
-    step = check.scalar("rate", rate, c)
+    step = check.scalar("rate", rate, c, at_least=0, at_most=1)
     (y,) = hide(mask, y)
     (x,) = hide(None if mask is None else jnp.expand_dims(mask, -1), _known(y, c.shape[0], x) * x)
     one = keep(mask, jnp.ones(y.shape, x.dtype))
@@ -202,7 +203,8 @@ def arcface_logits(
     """
     check = Arguments("arcface_logits")
     rows = _rows(check, embeddings, kernel, labels, ignore_label, where)
-    m, s = check.scalar("margin", margin, rows.x), check.scalar("scale", scale, rows.x)
+    m = check.scalar("margin", margin, rows.x, at_least=0, below=math.pi)
+    s = check.scalar("scale", scale, rows.x, above=0)
     own = unit(look_up(rows.kernel, rows.y, 1))
     cosine = jnp.sum(rows.x * own, -1)
     sine = length(rows.x - jnp.expand_dims(cosine, -1) * own)
@@ -268,7 +270,8 @@ def cosface_logits(
     """
     check = Arguments("cosface_logits")
     rows = _rows(check, embeddings, kernel, labels, ignore_label, where)
-    m, s = check.scalar("margin", margin, rows.x), check.scalar("scale", scale, rows.x)
+    m = check.scalar("margin", margin, rows.x, at_least=0)
+    s = check.scalar("scale", scale, rows.x, above=0)
     return keep(rows.mask, s * (rows.cosines - jnp.where(rows.at, m, 0)))
 
 

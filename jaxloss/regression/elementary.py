@@ -167,7 +167,7 @@ def huber_loss(
     """
     check = Arguments("huber_loss")
     residual, mask = residual_of(check, predictions, targets, where)
-    delta = check.parameter("delta", delta, residual)
+    delta = check.parameter("delta", delta, residual, at_least=0)
     return keep(mask, _huber(residual, delta))
 
 
@@ -214,7 +214,7 @@ def smooth_l1_loss(
     """
     check = Arguments("smooth_l1_loss")
     residual, mask = residual_of(check, predictions, targets, where)
-    beta = check.parameter("beta", beta, residual)
+    beta = check.parameter("beta", beta, residual, at_least=0)
     return keep(mask, _smooth_l1(residual, beta))
 
 

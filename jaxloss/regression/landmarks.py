@@ -1,5 +1,7 @@
 """Losses for landmarks: of their coordinates, and of the heat maps that they are read from."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -61,8 +63,8 @@ def wing_loss(
     """
     check = Arguments("wing_loss")
     residual, mask = residual_of(check, predictions, targets, where)
-    width = check.parameter("width", width, residual)
-    curvature = check.parameter("curvature", curvature, residual)
+    width = check.parameter("width", width, residual, at_least=0)
+    curvature = check.parameter("curvature", curvature, residual, above=0)
     return keep(mask, elementwise(_wing)(residual, width, curvature))
 
 
@@ -120,9 +122,13 @@ def adaptive_wing_loss(
     """
     check = Arguments("adaptive_wing_loss")
     (x, y), mask = check.masked_pair(where, predictions=predictions, targets=targets)
-    settings = {"omega": omega, "theta": theta, "epsilon": epsilon, "alpha": alpha}
     like = result_like(x, y)
-    parameters = [check.parameter(name, value, like) for name, value in settings.items()]
+    parameters = (
+        check.parameter("omega", omega, like, at_least=0),
+        check.parameter("theta", theta, like, at_least=0, below=math.inf),
+        check.parameter("epsilon", epsilon, like, above=0),
+        check.parameter("alpha", alpha, like, above=1),
+    )
     return keep(mask, elementwise(_adaptive_wing, expensive=2)(x, y, *parameters))
 
 

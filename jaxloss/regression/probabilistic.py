@@ -57,7 +57,7 @@ def quantile_loss(
     """
     check = Arguments("quantile_loss")
     residual, mask = residual_of(check, predictions, targets, where)
-    quantile = check.parameter("quantile", quantile, residual)
+    quantile = check.parameter("quantile", quantile, residual, at_least=0, at_most=1)
     # The sign is 0 where the residual is, and NaN where that is.
     too_high = jnp.where(residual > 0, 1 - quantile, jnp.sign(residual))
     return keep(mask, residual * jnp.where(residual < 0, -quantile, too_high))
@@ -83,7 +83,7 @@ def gaussian_nll_loss(
       targets: `[...]`, the same unit.
       variance: `[...]`, `>= 0`, in the squared unit; a dimension of 1 shares it, as in `[..., 1]`.
       epsilon: `>= 0`, a scalar, the least variance. May be traced.
-      full: whether the constant is added, so that the loss is the likelihood's.
+      full: a static bool, whether the constant is added, so that the loss is the likelihood's.
       where: boolean `[...]`; False makes the loss exactly 0.
 
     Returns:
@@ -117,10 +117,12 @@ def gaussian_nll_loss(
     x, y, v = check.pair(predictions=predictions, targets=targets, variance=variance)
     mask = check.where(where, broadcast_shape(x, y, v))
     x, y = hide(mask, x, y)
-    v = _at_least(v if mask is None else jnp.where(mask, v, 1), check.scalar("epsilon", epsilon, x))
+    least = check.scalar("epsilon", epsilon, x, at_least=0)
+    v = _at_least(v if mask is None else jnp.where(mask, v, 1), least)
     residual = x - y
     losses = 0.5 * (jnp.log(v) + residual * quotient(residual, v))
-    return keep(mask, losses + 0.5 * math.log(2 * math.pi) if full else losses)
+    constant = 0.5 * math.log(2 * math.pi) if check.switch("full", full) else 0.0
+    return keep(mask, losses + constant)
 
 
 @jax.custom_jvp

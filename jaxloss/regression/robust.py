@@ -108,7 +108,7 @@ def charbonnier_loss(
     """
     check = Arguments("charbonnier_loss")
     residual, mask = residual_of(check, predictions, targets, where)
-    return keep(mask, norm(residual, check.parameter("epsilon", epsilon, residual)))
+    return keep(mask, norm(residual, check.parameter("epsilon", epsilon, residual, at_least=0)))
 
 
 def general_robust_loss(
@@ -167,7 +167,7 @@ def general_robust_loss(
     check = Arguments("general_robust_loss")
     residual, mask = residual_of(check, predictions, targets, where)
     alpha = check.parameter("alpha", alpha, residual)
-    scale = check.parameter("scale", scale, residual)
+    scale = check.parameter("scale", scale, residual, above=0)
     return keep(mask, elementwise(_general_robust)(residual, alpha, scale))
 
 
@@ -227,9 +227,9 @@ def balanced_l1_loss(
     """
     check = Arguments("balanced_l1_loss")
     residual, mask = residual_of(check, predictions, targets, where)
-    alpha = check.parameter("alpha", alpha, residual)
-    gamma = check.parameter("gamma", gamma, residual)
-    beta = check.parameter("beta", beta, residual)
+    alpha = check.parameter("alpha", alpha, residual, above=0)
+    gamma = check.parameter("gamma", gamma, residual, at_least=0)
+    beta = check.parameter("beta", beta, residual, at_least=0)
     return keep(mask, elementwise(_balanced)(residual, alpha, gamma, beta))
 
 
@@ -285,8 +285,10 @@ def focal_l1_loss(
     """
     check = Arguments("focal_l1_loss")
     residual, mask = residual_of(check, predictions, targets, where)
-    beta = check.parameter("beta", beta, residual)
-    alpha = math.e * beta if alpha is None else check.parameter("alpha", alpha, residual)
+    beta = check.parameter("beta", beta, residual, at_least=1 / math.e, at_most=1)
+    if alpha is None:
+        alpha = math.e * beta
+    alpha = check.parameter("alpha", alpha, residual, above=0)
     return keep(mask, elementwise(_focal)(residual, alpha, beta))
 
 

@@ -121,7 +121,7 @@ def cosine_similarity(
     """
     check = Arguments("cosine_similarity")
     rows = reduced(check, axis, where, *check.pair(predictions=predictions, targets=targets))
-    floor = check.scalar("epsilon", epsilon, rows.arrays[0])
+    floor = check.scalar("epsilon", epsilon, rows.arrays[0], at_least=0)
     return rows.mask(_cosine(*rows.arrays, floor, rows.axes))
 
 
@@ -179,7 +179,7 @@ def cosine_distance(
     """
     check = Arguments("cosine_distance")
     rows = reduced(check, axis, where, *check.pair(predictions=predictions, targets=targets))
-    floor = check.scalar("epsilon", epsilon, rows.arrays[0])
+    floor = check.scalar("epsilon", epsilon, rows.arrays[0], at_least=0)
     return rows.mask(_one_minus_cosine(*rows.arrays, floor, rows.axes))
 
 

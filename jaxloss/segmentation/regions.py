@@ -89,12 +89,12 @@ def dice_loss(
     """
     check = Arguments("dice_loss")
     region = region_of(check, axis, where, predictions=predictions, targets=targets)
-    if not squared:
+    if not check.switch("squared", squared):
         return _tversky(check, region, 0.5, 0.5, smooth, 0.5)
     # A power of two, which is exact, keeps squares of small probabilities in the range of float32.
     p, y = region.p * SCALE, region.y * SCALE
     distance, product = sums((jnp.square(p - y), p * y), region.axes)
-    smooth = SCALE**2 * check.parameter("smooth", smooth, product)
+    smooth = SCALE**2 * check.parameter("smooth", smooth, product, at_least=0)
     return fraction(distance, 2 * product + smooth)
 
 
@@ -336,7 +336,7 @@ def focal_tversky_loss(
     check = Arguments("focal_tversky_loss")
     region = region_of(check, axis, where, predictions=predictions, targets=targets)
     losses = _tversky(check, region, alpha, beta, smooth)
-    return power(losses, 1 / check.parameter("gamma", gamma, losses))
+    return power(losses, 1 / check.parameter("gamma", gamma, losses, above=0))
 
 
 def log_cosh_dice_loss(
@@ -457,9 +457,9 @@ def unified_focal_loss(
     check = Arguments("unified_focal_loss")
     region = region_of(check, axis, where, predictions=predictions, targets=targets)
     classes = class_axis_of(check, class_axis, region)
-    delta = check.scalar("delta", delta, region.p)
-    gamma = check.scalar("gamma", gamma, region.p)
-    weight = check.scalar("weight", weight, region.p)
+    delta = check.scalar("delta", delta, region.p, at_least=0, at_most=1)
+    gamma = check.scalar("gamma", gamma, region.p, at_least=0, below=1)
+    weight = check.scalar("weight", weight, region.p, at_least=0, at_most=1)
     losses = _tversky(check, region, 1 - delta, delta, 0.0)
     overlap = _raised_foreground(region, losses, gamma, classes)
     return weight * overlap + (1 - weight) * _focal_entropy(region, delta, gamma, classes)
@@ -479,10 +479,10 @@ def _tversky(
     """
     result = jax.eval_shape(lambda p: jnp.sum(p, region.axes), region.p)
     shared, excess, missing = agreement(region.p, region.y)
-    cost = _spread(check.parameter("alpha", alpha, result), region) * excess
-    cost += _spread(check.parameter("beta", beta, result), region) * missing
+    cost = _spread(check.parameter("alpha", alpha, result, at_least=0), region) * excess
+    cost += _spread(check.parameter("beta", beta, result, at_least=0), region) * missing
     shared, cost = sums((shared, cost), region.axes)
-    return fraction(cost, shared + unit * check.parameter("smooth", smooth, shared))
+    return fraction(cost, shared + unit * check.parameter("smooth", smooth, shared, at_least=0))
 
 
 def _spread(weight: Array, region: Region) -> Array:

@@ -60,7 +60,7 @@ def soft_skeleton(predictions: ArrayLike, *, iterations: int = 10, axis: Axis = 
     check = Arguments("soft_skeleton")
     (x,) = check.floats(predictions=predictions)
     axes = axes_of(check, axis, x.ndim)
-    return _skeleton(x, check.count("iterations", iterations), axes)
+    return _skeleton(x, check.count("iterations", iterations, "how often maps are thinned"), axes)
 
 
 def centerline_dice_loss(
@@ -124,11 +124,11 @@ def centerline_dice_loss(
     check = Arguments("centerline_dice_loss")
     region = region_of(check, axis, where, predictions=predictions, targets=targets)
     p, y, axes = region.p, region.y, region.axes
-    iterations = check.count("iterations", iterations)
+    iterations = check.count("iterations", iterations, "how often maps are thinned")
     p_line, y_line = _skeleton(p, iterations, axes), _skeleton(y, iterations, axes)
     terms = (p_line * (1 - y), p_line * y, y_line * (1 - p), y_line * p)
     outside_y, inside_y, outside_p, inside_p = sums(terms, axes)
-    smooth = check.parameter("smooth", smooth, inside_p)
+    smooth = check.parameter("smooth", smooth, inside_p, at_least=0)
     a, b = fraction(outside_y, inside_y + smooth), fraction(outside_p, inside_p + smooth)
     losses = fraction(a * (1 - b) + b * (1 - a), 2 * (1 - a) * (1 - b))
     return jnp.where(a + b == 2, jnp.ones_like(losses), losses)

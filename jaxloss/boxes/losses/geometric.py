@@ -55,7 +55,8 @@ def eiou_loss(
       Exactly 0 with gradient 0 for identical boxes of any size, points and segments included. An
       axis on which both boxes are one point has no difference of sides. Nothing is constant under
       differentiation. Sides of inverted boxes keep their signs, which turns them back. At edges
-      that coincide the gradient is the mean of both sides'.
+      that coincide the gradient is the mean of both sides'. Boxes that only touch count as apart,
+      and have the gradient of those.
 
     Differences:
       mmdetection's `EIoULoss` is another function, Extended IoU. The Wise-IoU repository's has the
@@ -114,7 +115,8 @@ def siou_loss(
       Exactly 0 with gradient 0 for identical boxes of any size, points and segments included.
       Nothing is constant under differentiation. Where the centres differ along one axis alone, the
       kink of `gamma`, the other component of its gradient is 0. Inverted boxes keep their signed
-      sides. At edges that coincide the gradient is the mean of both sides'.
+      sides. At edges that coincide the gradient is the mean of both sides'. Boxes that only touch
+      count as apart, and have the gradient of those.
 
     Differences:
       mmdetection's default `neg_gamma=False` has the sign of the exponent turned: its loss falls
@@ -175,7 +177,8 @@ def mpdiou_loss(
     Edge cases:
       Exactly 0 with gradient 0 for identical boxes of any size, points and segments included.
       Inverted boxes keep their signed edges. At edges that coincide the gradient of the overlap is
-      the mean of both sides'. Coordinates beyond 1e19 overflow in float32.
+      the mean of both sides'. Coordinates beyond 1e19 overflow in float32. Boxes that only touch
+      count as apart, and have the gradient of those.
 
     Differences:
       Many copies divide by the diagonal of the enclosing box, which is another loss. Heads that
@@ -199,7 +202,7 @@ def mpdiou_loss(
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
     check.length("image_size", image_size, 2, "height and width")
     height, width = (
-        check.parameter(f"image_size[{place}]", size, like(p, t))
+        check.parameter(f"image_size[{place}]", size, like(p, t), above=0)
         for place, size in enumerate(image_size)
     )
     diagonal = height * height + width * width
@@ -238,7 +241,7 @@ def cdiou_loss(
       Exactly 0 with gradient 0 for identical boxes of any size, points and segments included. The
       distance has a kink where a corner coincides with its counterpart, and derivative 0 there.
       Inverted boxes keep their signed edges. At edges that coincide the gradient of the overlap is
-      the mean of both sides'.
+      the mean of both sides'. Boxes that only touch count as apart, and have the gradient of those.
 
     Differences:
       The authors' code has a quarter of the distance, between anchors and targets, so that it has
@@ -301,7 +304,8 @@ def shape_iou_loss(
       Exactly 0 with gradient 0 for identical boxes of any size, points and segments included. A
       side of the target that is 0 counts as the smallest normal number; both weights are 1 where
       both are 0. Nothing is constant under differentiation. Inverted boxes keep their signed sides.
-      At edges that coincide the gradient of the overlap is the mean of both sides'.
+      At edges that coincide the gradient of the overlap is the mean of both sides'. Boxes that only
+      touch count as apart, and have the gradient of those.
 
     Differences:
       The authors' code divides 0 by 0 at a target without sides.
@@ -322,7 +326,7 @@ def shape_iou_loss(
     """
     check = Arguments("shape_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    return keep(mask, _shape_iou(p, t, check.parameter("scale", scale, like(p, t))))
+    return keep(mask, _shape_iou(p, t, check.parameter("scale", scale, like(p, t), at_least=0)))
 
 
 @term
@@ -392,7 +396,8 @@ def powerful_iou_loss(
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
     if focus is None:
         return keep(mask, _powerful_iou(p, t))
-    return keep(mask, _focused_powerful_iou(p, t, check.parameter("focus", focus, like(p, t))))
+    factor = check.parameter("focus", focus, like(p, t), above=0)
+    return keep(mask, _focused_powerful_iou(p, t, factor))
 
 
 @term
@@ -448,5 +453,5 @@ def normalized_wasserstein_loss(
     """
     check = Arguments("normalized_wasserstein_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    length = check.parameter("constant", constant, like(p, t))
+    length = check.parameter("constant", constant, like(p, t), above=0)
     return keep(mask, _normalized_wasserstein(p, t, length))

@@ -37,7 +37,8 @@ def iou_loss(
       Exactly 0 for identical boxes of any size, points and segments included: where both areas are
       0 the loss is the limit of both boxes thickened equally. An inverted box has area 0. The
       gradient is 0 at identical boxes and where the boxes do not overlap, and the mean of both
-      sides' at edges that coincide.
+      sides' at edges that coincide. Boxes that only touch count as apart, and have the gradient of
+      those.
 
     Differences:
       mmdetection's `IoULoss` is the logarithm by default, with the IoU raised to 1e-6; YOLOX's is
@@ -83,7 +84,8 @@ def log_iou_loss(
     Edge cases:
       Boxes that do not overlap have the loss 100 with gradient 0. Exactly 0 with gradient 0 for
       identical boxes, points and segments included; degenerate boxes as in `iou_loss`. At edges
-      that coincide the gradient lies between both sides'.
+      that coincide the gradient lies between both sides'. Boxes that only touch count as apart, and
+      have the gradient of those.
 
     Differences:
       mmdetection's `IoULoss` raises the IoU to 1e-6, so that its loss ends at 13.8. FCOS has
@@ -134,9 +136,9 @@ def giou_loss(
     Edge cases:
       Exactly 0 with gradient 0 for identical boxes of any size, points and segments included;
       degenerate pairs are the limit of both boxes thickened equally, so that two different points
-      have the loss 2. The enclosing box is around all four corners of both, so that an inverted
-      box is pulled right, and an inverted box has area 0. At edges that coincide the gradient is
-      the mean of both sides'.
+      have the loss 2. The enclosing box is around all four corners of both, so that an inverted box
+      is pulled right, and an inverted box has area 0. At edges that coincide the gradient is the
+      mean of both sides'. Boxes that only touch count as apart, and have the gradient of those.
 
     Differences:
       torchvision and fvcore add 1e-7 to both denominators: a box of side 2e-4 has the loss 0.71
@@ -188,7 +190,8 @@ def diou_loss(
       Exactly 0 with gradient 0 for identical boxes of any size, points and segments included;
       degenerate pairs as in `iou_loss`, two different points have the loss 2. Nothing is constant
       under differentiation, `c` included. Inverted boxes keep their signed edges in `rho` and `c`.
-      At edges that coincide the gradient is the mean of both sides'.
+      At edges that coincide the gradient is the mean of both sides'. Boxes that only touch count as
+      apart, and have the gradient of those.
 
     Differences:
       torchvision's `distance_box_iou_loss` adds 1e-7 to the union and to `c^2`: tiny boxes have a
@@ -249,8 +252,9 @@ def ciou_loss(
       `alpha` is a constant under differentiation, so that the gradient is not that of the value.
       Exactly 0 with gradient 0 for identical boxes of any size, where `alpha` is 0; degenerate
       pairs as in `diou_loss`. The aspect of a point differs from none: `v` is 0 with derivative 0.
-      Sides of inverted boxes keep their signs, which turns them back; `v` is up to 4 there, and
-      the loss may exceed 2.5. At edges that coincide the gradient is the mean of both sides'.
+      Sides of inverted boxes keep their signs, which turns them back; `v` is up to 4 there, and the
+      loss may exceed 2.5. At edges that coincide the gradient is the mean of both sides'. Boxes
+      that only touch count as apart, and have the gradient of those.
 
     Differences:
       torchvision's `complete_box_iou_loss` adds 1e-7 and has NaN gradients at boxes without
@@ -278,5 +282,5 @@ def ciou_loss(
     """
     check = Arguments("ciou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    minimum = check.parameter("minimum_iou", minimum_iou, like(p, t))
+    minimum = check.parameter("minimum_iou", minimum_iou, like(p, t), at_least=0, at_most=1)
     return keep(mask, _ciou(p, t, minimum))

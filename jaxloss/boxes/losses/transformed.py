@@ -18,7 +18,14 @@ from jaxloss.boxes._pairs import (
 )
 from jaxloss.boxes.terms.distances import center_distance
 from jaxloss.boxes.terms.shapes import weighted_aspect
-from jaxloss.boxes.terms.transforms import power, power_gap, rectify, stretch
+from jaxloss.boxes.terms.transforms import (
+    limits,
+    power,
+    power_gap,
+    rectification,
+    rectify,
+    stretch,
+)
 
 Penalty = Literal["giou", "diou", "ciou"] | None
 
@@ -85,7 +92,7 @@ def alpha_iou_loss(
     check = Arguments("alpha_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
     check.option("penalty", penalty, (None, "giou", "diou", "ciou"), "see the docstring")
-    exponent = check.parameter("alpha", alpha, like(p, t))
+    exponent = check.parameter("alpha", alpha, like(p, t), above=0)
     gap = unshared_fraction(p, t)
     losses = power_gap(gap, shared_fraction(p, t), exponent)
     if penalty == "giou":
@@ -148,7 +155,8 @@ def inner_iou_loss(
     """
     check = Arguments("inner_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    return keep(mask, inner_unshared_fraction(p, t, check.parameter("ratio", ratio, like(p, t))))
+    scale = check.parameter("ratio", ratio, like(p, t), above=0)
+    return keep(mask, inner_unshared_fraction(p, t, scale))
 
 
 def focaler_iou_loss(
@@ -202,8 +210,7 @@ def focaler_iou_loss(
     check = Arguments("focaler_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
     gap = unshared_fraction(p, t)
-    lowest = check.parameter("lower", lower, gap)
-    return keep(mask, stretch(gap, lowest, check.parameter("upper", upper, gap)))
+    return keep(mask, stretch(gap, *limits(check, gap, lower, upper)))
 
 
 def rectified_iou_loss(
@@ -263,6 +270,5 @@ def rectified_iou_loss(
     """
     check = Arguments("rectified_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    names = {"beta": beta, "a": a, "b": b, "c": c}
-    settings = (check.parameter(name, value, like(p, t)) for name, value in names.items())
+    settings = rectification(check, like(p, t), beta, a, b, c)
     return keep(mask, _rectified_iou(p, t, *settings))

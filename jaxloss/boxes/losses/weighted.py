@@ -73,7 +73,7 @@ def focal_eiou_loss(
     """
     check = Arguments("focal_eiou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    return keep(mask, _focal_eiou(p, t, check.parameter("gamma", gamma, like(p, t))))
+    return keep(mask, _focal_eiou(p, t, check.parameter("gamma", gamma, like(p, t), at_least=0)))
 
 
 @term
@@ -234,21 +234,17 @@ def dynamic_wise_iou_loss(
     """
     check = Arguments("dynamic_wise_iou_loss")
     p, t, mask = boxes_of(check, where, predictions=predictions, targets=targets)
-    if not isinstance(state, DynamicWiseIoUState):
-        raise TypeError(
-            f"`dynamic_wise_iou_loss`: `state` is a {type(state).__name__}, expected a "
-            f"DynamicWiseIoUState; start with `dynamic_wise_iou_init()`"
-        )
+    check.state(state, DynamicWiseIoUState, "dynamic_wise_iou_init()")
     gap = unshared_fraction(*lax.stop_gradient((p, t)))
-    rate = check.scalar("momentum", momentum, gap)
+    rate = check.scalar("momentum", momentum, gap, at_least=0, at_most=1)
     mean = check.scalar("state.mean", state.mean, gap)
     mean = _running_mean(mean, gap, rate, mask, axis_name)
     outlier = ratio(gap, mean)
     if gamma is not None:
-        focus = constant_power(outlier, check.parameter("gamma", gamma, gap))
+        focus = constant_power(outlier, check.parameter("gamma", gamma, gap, at_least=0))
     else:
-        middle = check.parameter("delta", delta, gap)
-        slope = jnp.log(check.parameter("alpha", alpha, gap))
+        middle = check.parameter("delta", delta, gap, above=0)
+        slope = jnp.log(check.parameter("alpha", alpha, gap, above=1))
         focus = outlier / middle * jnp.exp(slope * (middle - outlier))
     new = DynamicWiseIoUState(mean.astype(jnp.asarray(state.mean).dtype))
     return keep(mask, focus * _wise_iou(p, t)), new

@@ -137,7 +137,8 @@ def aspect_penalty(
     """
     check = Arguments("aspect_penalty")
     p, t = pair_of(check, predictions, targets)
-    return aspect_penalty_term(p, t, check.parameter("minimum_iou", minimum_iou, like(p, t)))
+    minimum = check.parameter("minimum_iou", minimum_iou, like(p, t), at_least=0, at_most=1)
+    return aspect_penalty_term(p, t, minimum)
 
 
 @traced_once

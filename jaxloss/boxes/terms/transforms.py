@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments
+from jaxloss._arguments import Arguments, Like
 from jaxloss._derivatives import elementwise
 from jaxloss._exponential import saturating
 from jaxloss._logarithm import logarithm, logarithm_of_one_plus
@@ -54,7 +54,7 @@ def powered(gap: ArrayLike, iou: ArrayLike, *, alpha: ArrayLike) -> Array:
     """
     check = Arguments("powered")
     first, second = jnp.broadcast_arrays(*check.pair(gap=gap, iou=iou))
-    return power_gap(first, second, check.parameter("alpha", alpha, first))
+    return power_gap(first, second, check.parameter("alpha", alpha, first, above=0))
 
 
 @elementwise
@@ -122,7 +122,7 @@ def powered_penalty(penalty: ArrayLike, *, alpha: ArrayLike) -> Array:
     """
     check = Arguments("powered_penalty")
     (array,) = check.floats(penalty=penalty)
-    return power(array, check.parameter("alpha", alpha, array))
+    return power(array, check.parameter("alpha", alpha, array, above=0))
 
 
 @elementwise
@@ -193,9 +193,19 @@ def rectified(
     """
     check = Arguments("rectified")
     (array,) = check.floats(gap=gap)
-    names = {"beta": beta, "a": a, "b": b, "c": c}
-    settings = (check.parameter(name, value, array) for name, value in names.items())
-    return elementwise(rectify)(array, *settings)
+    return elementwise(rectify)(array, *rectification(check, array, beta, a, b, c))
+
+
+def rectification(
+    check: Arguments, like: Like, beta: ArrayLike, a: ArrayLike, b: ArrayLike, c: ArrayLike
+) -> tuple[Array, ...]:
+    """The parameters of `rectify` for gaps like `like`."""
+    return (
+        check.parameter("beta", beta, like, above=0, below=1),
+        check.parameter("a", a, like, at_least=0),
+        check.parameter("b", b, like, above=beta, hint="the pole lies above `beta`"),
+        check.parameter("c", c, like, at_least=0),
+    )
 
 
 def rectify(gap: Array, beta: Array, a: Array, b: Array, c: Array) -> Array:
@@ -243,10 +253,15 @@ def interval(gap: ArrayLike, *, lower: ArrayLike = 0.0, upper: ArrayLike = 0.95)
     """
     check = Arguments("interval")
     (array,) = check.floats(gap=gap)
-    lowest, highest = (
-        check.parameter(name, value, array) for name, value in (("lower", lower), ("upper", upper))
+    return stretch(array, *limits(check, array, lower, upper))
+
+
+def limits(check: Arguments, like: Like, lower: ArrayLike, upper: ArrayLike) -> tuple[Array, Array]:
+    """The parameters of `stretch` for gaps like `like`."""
+    return (
+        check.parameter("lower", lower, like),
+        check.parameter("upper", upper, like, above=lower, hint="it lies above `lower`"),
     )
-    return stretch(array, lowest, highest)
 
 
 def stretch(gap: Array, lower: Array, upper: Array) -> Array:
@@ -294,7 +309,7 @@ def focal_weight(predictions: ArrayLike, targets: ArrayLike, *, gamma: ArrayLike
     """
     check = Arguments("focal_weight")
     iou = lax.stop_gradient(shared_fraction(*pair_of(check, predictions, targets)))
-    return constant_power(iou, check.parameter("gamma", gamma, iou))
+    return constant_power(iou, check.parameter("gamma", gamma, iou, at_least=0))
 
 
 def constant_power(base: Array, exponent: Array) -> Array:
