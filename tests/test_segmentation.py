@@ -464,6 +464,21 @@ def test_neighbours_that_tie_share_the_derivative():
     np.testing.assert_allclose(slope(p, weight), turned, atol=1e-6)
 
 
+def test_a_target_is_no_distance_map():
+    for target in (HARD > 0, HARD.astype(np.int32)):
+        with pytest.raises(TypeError, match=r"`distance_map` .* `signed_distance_map\(target\)`"):
+            jaxloss.boundary_loss(P, target)
+
+
+def test_what_is_static_says_so():
+    with pytest.raises(TypeError, match="`dice_loss`: `squared` is 'no', expected True or False"):
+        jaxloss.dice_loss(P, HARD, squared="no")
+    with pytest.raises(TypeError, match=r"`squared` is a traced array .* known while tracing"):
+        jax.jit(lambda squared: jaxloss.dice_loss(P, HARD, squared=squared))(True)
+    with pytest.raises(TypeError, match=r"`iterations` is a traced array .*: how often"):
+        jax.jit(lambda n: jaxloss.soft_skeleton(P, iterations=n))(3)
+
+
 def test_a_square_has_its_curvature_where_a_region_meets_its_target():
     """`L^2` with `L = 0.7 (1 - p)` near `p = y = 1`, where 0.7 is the weight of misses."""
 

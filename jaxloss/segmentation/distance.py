@@ -32,7 +32,7 @@ def signed_distance_map(mask: ArrayLike, *, axis: Axis = (-2, -1)) -> Array:
     Edge cases:
       0 everywhere for an empty mask, and for a full one. A constant: no gradient. The time is the
       number of pixels times the sides after the first, and the memory a few arrays of the mask's
-      size.
+      size. On a mesh with explicit axes no axis of an image may be split.
 
     Differences:
       `scipy.ndimage.distance_transform_edt(~mask) - (distance_transform_edt(mask) - 1) * mask`,
@@ -78,7 +78,7 @@ def boundary_loss(
     Args:
       predictions: `[..., H, W, C]`, probabilities.
       distance_map: `[..., H, W, C]`, positive outside the target, from `signed_distance_map` with
-        the same `axis`. A constant.
+        the same `axis`, floating point. A constant.
       axis: the axes of one image: (-3, -2) with classes last, (-2, -1) without classes,
         (-4, -3, -2) for volumes.
       where: boolean, `[..., H, W, C]` with dimensions equal or 1; False removes a pixel.
@@ -95,7 +95,7 @@ def boundary_loss(
       nothing.
 
     Raises:
-      TypeError: an argument is a list, or `predictions` are not floating point.
+      TypeError: an argument is a list, or `predictions` or `distance_map` are not floating point.
       ValueError: the ranks differ, a dimension is neither equal nor 1, or `axis` is no axis.
 
     Reference:
@@ -109,6 +109,12 @@ def boundary_loss(
       -0.5250
     """
     check = Arguments("boundary_loss")
+    dtype = check.array("distance_map", distance_map).dtype
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(
+            f"`boundary_loss`: `distance_map` has dtype {dtype}, "
+            f"expected floating point: the distances `signed_distance_map(target)`, not the target"
+        )
     region = maps_of(check, axis, where, predictions=predictions, distance_map=distance_map)
     return mean(region, region.p * lax.stop_gradient(region.y))
 
@@ -141,8 +147,9 @@ def hausdorff_loss(
 
     Edge cases:
       The distances are constants under differentiation, and the loss jumps where a probability
-      crosses 0.5. Maps that lie on one side everywhere have distances of 0. An integer target
-      other than 0 and 1 gives NaN. A region that is wholly masked is 0.
+      crosses 0.5. Maps that lie on one side everywhere have distances of 0. An integer target other
+      than 0 and 1 gives NaN. A region that is wholly masked is 0. On a mesh with explicit axes no
+      axis of an image may be split.
 
     Differences:
       MONAI's `HausdorffDTLoss` computes the distances on the host. kornia's `HausdorffERLoss`
@@ -165,7 +172,7 @@ def hausdorff_loss(
     """
     check = Arguments("hausdorff_loss")
     region = region_of(check, axis, where, predictions=predictions, targets=targets)
-    a = check.scalar("exponent", exponent, region.p)
+    a = check.scalar("exponent", exponent, region.p, at_least=0)
     weight = functools.partial(_distance_power, region, a, known_number(exponent) == 2)
     return mean(region, jnp.square(region.p - region.y) * (weight(region.p) + weight(region.y)))
 

@@ -38,11 +38,12 @@ def lovasz_hinge_loss(
       `[...]`, without `axis`, in [0, inf).
 
     Edge cases:
-      Piecewise linear: the gradient is the differences of J, constants, with the sign of the
-      label; among equal errors they go in the order of the pixels, which does not change the
-      value. An error of 0 has derivative 0. Without foreground the loss is the largest hinge
-      error. A region that is wholly masked is 0. An integer label other than 0 and 1 gives NaN; a
-      soft label is put into the formula as it is, and has no gradient.
+      Piecewise linear: the gradient is the differences of J, constants, with the sign of the label;
+      among equal errors they go in the order of the pixels, which does not change the value. An
+      error of 0 has derivative 0. Without foreground the loss is the largest hinge error. A region
+      that is wholly masked is 0. An integer label other than 0 and 1 gives NaN; a soft label is put
+      into the formula as it is, and has no gradient. On a mesh with explicit axes no axis of an
+      image may be split.
 
     Differences:
       The authors' with `per_image=True`, before its mean over images.
@@ -94,8 +95,9 @@ def lovasz_softmax_loss(
       Piecewise linear: the gradient is the differences of J, constants, negative on the class;
       among equal errors they go in the order of the pixels, which does not change the value. The
       derivative of an error at 0 is that inside [0, 1]. An absent class has the largest of its
-      probabilities as its loss. A region that is wholly masked is 0. An integer target other than
-      0 and 1 gives NaN; a soft target is put into the formula as it is, and has no gradient.
+      probabilities as its loss. A region that is wholly masked is 0. An integer target other than 0
+      and 1 gives NaN; a soft target is put into the formula as it is, and has no gradient. On a
+      mesh with explicit axes no axis of an image may be split.
 
     Differences:
       The authors' default is the mean over present classes of one region over the whole batch:
