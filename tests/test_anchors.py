@@ -135,6 +135,18 @@ def test_retinanet_strides_divide_the_image_by_the_level():
             lambda: boxes.retinanet_anchors((64, 64), feature_shapes=((8, 8),)),
             r"`retinanet_anchors`: `scales` is .*, expected a tuple of 1",
         ),
+        (
+            lambda: boxes.retinanet_anchors((256, 320), scales=(32.0, 64.0)),
+            r"`scales` has 32.0, expected a tuple of numbers: one tuple a level",
+        ),
+        (
+            lambda: boxes.ssd_anchors(aspect_ratios=(2.0, 3.0, 2.0, 2.0, 2.0, 2.0)),
+            r"`aspect_ratios` has 2.0, expected a tuple of numbers: one tuple a feature map",
+        ),
+        (
+            lambda: boxes.anchor_grid((2, 2), (8, 0), (3.0,), (1.0,)),
+            r"`stride` is 0, expected > 0",
+        ),
     ],
 )
 def test_refused_settings_say_what_fits(call, message):

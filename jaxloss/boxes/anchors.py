@@ -33,7 +33,8 @@ def grid_points(feature_shape: Pair, stride: Numbers, *, offset: float | Array =
 
     Args:
       feature_shape: height and width of the feature map, in cells; static.
-      stride: the side of a cell in pixels: a number, or height and width as a tuple or an array.
+      stride: the side of a cell in pixels, `> 0`: a number, or height and width as a tuple or an
+        array.
       offset: where in its cell a point lies: 0 is the corner at the top left, 0.5 the centre; a
         scalar, may be traced.
 
@@ -63,7 +64,7 @@ def grid_points(feature_shape: Pair, stride: Numbers, *, offset: float | Array =
        [20.  8.]]
     """
     check = Arguments("grid_points")
-    (stride,) = check.floats(stride=_numbers(stride))
+    (stride,) = check.floats(stride=_numbers(check, "stride", stride))
     return _points(check, feature_shape, stride, offset)
 
 
@@ -83,9 +84,10 @@ def anchor_grid(
 
     Args:
       feature_shape: height and width of the feature map, in cells; static.
-      stride: the side of a cell in pixels: a number, or height and width as a tuple or an array.
-      scales: the square roots of the anchors' areas, in pixels: a tuple or an array `[S]`.
-      aspect_ratios: height over width, above 0: a tuple or an array `[R]`.
+      stride: the side of a cell in pixels, `> 0`: a number, or height and width as a tuple or an
+        array.
+      scales: the square roots of the anchors' areas, in pixels, `> 0`: a tuple or an array `[S]`.
+      aspect_ratios: height over width, `> 0`: a tuple or an array `[R]`.
       offset: where in its cell an anchor is centred: 0 is the corner at the top left, 0.5 the
         centre; a scalar, may be traced.
 
@@ -96,7 +98,8 @@ def anchor_grid(
 
     Edge cases:
       No scales or no cells give an empty array. Differentiable in `stride`, `scales`,
-      `aspect_ratios` and `offset`; a ratio of 0 gives infinite widths, a negative one NaN.
+      `aspect_ratios` and `offset`; in a JAX array a ratio of 0 gives infinite widths, a negative
+      one NaN.
 
     Differences:
       torchvision's `AnchorGenerator` has the same order, but offset 0 and corners of the anchor
@@ -119,8 +122,9 @@ def anchor_grid(
         [[21. -4. 27. 20.]]]]
     """
     check = Arguments("anchor_grid")
+    settings = {"stride": stride, "scales": scales, "aspect_ratios": aspect_ratios}
     stride, scales, aspect_ratios = check.floats(
-        stride=_numbers(stride), scales=_numbers(scales), aspect_ratios=_numbers(aspect_ratios)
+        **{name: _numbers(check, name, value) for name, value in settings.items()}
     )
     check.shape("scales", scales, (None,), "one scale an anchor")
     check.shape("aspect_ratios", aspect_ratios, (None,), "one ratio an anchor")
@@ -151,10 +155,10 @@ def ssd_anchors(
     Args:
       image_shape: height and width of the image in pixels.
       feature_shapes: height and width of each feature map, in cells.
-      strides: the side of a cell of each feature map in pixels; None takes the image's side over
-        the feature map's.
-      scales: `s_k` for each feature map and one more, as fractions of the image's sides.
-      aspect_ratios: for each feature map the ratios `a` besides 1.
+      strides: the side of a cell of each feature map in pixels, `> 0`; None takes the image's side
+        over the feature map's.
+      scales: `s_k > 0` for each feature map and one more, as fractions of the image's sides.
+      aspect_ratios: for each feature map the ratios `a > 0` besides 1.
       clip: whether sides are cut to the image's, 1.
 
     Returns:
@@ -185,9 +189,14 @@ def ssd_anchors(
     """
     check = Arguments("ssd_anchors")
     image = np.array(check.sizes("image_shape", image_shape)[::-1], np.float32)
+    check.switch("clip", clip)
     check.length("scales", scales, len(feature_shapes) + 1, "one a feature map and one more")
+    check.numbers("scales", scales, "one a feature map and one more", above=0)
     check.length("aspect_ratios", aspect_ratios, len(feature_shapes), "one tuple a feature map")
+    for ratios in aspect_ratios:
+        check.numbers("aspect_ratios", ratios, "one tuple a feature map", above=0)
     check.length("strides", strides or feature_shapes, len(feature_shapes), "one a feature map")
+    check.numbers("strides", strides or (), "one a feature map", above=0)
     levels = []
     for k, feature_shape in enumerate(feature_shapes):
         height, width = check.sizes("feature_shapes", feature_shape)
@@ -218,10 +227,10 @@ def retinanet_anchors(
       image_shape: height and width of the image in pixels, as it enters the network.
       feature_shapes: height and width of each level, in cells; by default those of levels P3, P4,
         ..., `ceil(image side / 2^level)`, one for each entry of `scales`.
-      scales: for each level the square roots of the anchors' areas, in pixels; by default
+      scales: for each level the square roots of the anchors' areas, in pixels, `> 0`; by default
         `32, 40, 50` and so on: 1, 2^(1/3) and 2^(2/3) times 32, 64, 128, 256 and 512, cut to
         whole pixels.
-      aspect_ratios: height over width.
+      aspect_ratios: height over width, `> 0`.
 
     Returns:
       `[A, 4]` float32 as x1, y1, x2, y2 in pixels: level by level, row by row, the anchors of a
@@ -251,6 +260,9 @@ def retinanet_anchors(
     """
     check = Arguments("retinanet_anchors")
     image = check.sizes("image_shape", image_shape)
+    for sides in scales if isinstance(scales, tuple) else (scales,):
+        check.numbers("scales", sides, "one tuple a level", above=0)
+    check.numbers("aspect_ratios", aspect_ratios, "height over width", above=0)
     if feature_shapes is None:
         feature_shapes = tuple(
             (math.ceil(image[0] / 2**level), math.ceil(image[1] / 2**level))
@@ -267,8 +279,12 @@ def retinanet_anchors(
     return jnp.concatenate(levels)
 
 
-def _numbers(value: Numbers) -> ArrayLike:
-    """A setting given as a tuple made an array."""
+def _numbers(check: Arguments, name: str, value: Numbers) -> ArrayLike:
+    """A setting given as a tuple made an array, its numbers above 0 if they are known."""
+    entries = value if isinstance(value, tuple) else (value,)
+    for entry in entries:
+        check.array(name, entry)
+        check.within(name, entry, above=0)
     return jnp.asarray(value, jnp.float32) if isinstance(value, tuple | int | float) else value
 
 
