@@ -13,10 +13,16 @@ from jaxloss._arguments import Arguments, hide
 from jaxloss._selection import first, largest, maximum
 from jaxloss.boxes.overlap import Similarity, iou
 
+__all__ = ["Matches", "match_anchors", "mine_hard_negatives"]
+
 CHUNK = 8
 BLOCK = 128
 
 ForceMatch = Literal["last", "bipartite", "own"] | None
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Matches(NamedTuple):
@@ -120,11 +126,9 @@ def match_anchors(
     exists = jnp.broadcast_to(exists, boxes.shape[:1])
     (boxes,) = hide(exists[:, None], boxes)
     anchors, boxes = lax.stop_gradient((anchors, boxes))
-    positive_threshold = check.scalar("positive_threshold", positive_threshold, anchors)
-    negative_threshold = check.scalar("negative_threshold", negative_threshold, anchors)
-    if force_match is not None:
-        options = ("last", "bipartite", "own")
-        check.option("force_match", force_match, options, "or None to force none")
+    positive_threshold, negative_threshold = _thresholds(
+        check, positive_threshold, negative_threshold, force_match, anchors
+    )
 
     best, objects = _best(anchors, boxes, exists, similarity)
     claims = _claims(force_match, objects, anchors, boxes, similarity)
@@ -287,6 +291,29 @@ def _held(objects: _Objects, holders: Array) -> _Objects:
     return objects._replace(anchors=jnp.where(held, objects.anchors, holders.size))
 
 
+def _thresholds(
+    check: Arguments,
+    positive: ArrayLike,
+    negative: ArrayLike,
+    force_match: ForceMatch,
+    anchors: Array,
+) -> tuple[Array, Array]:
+    """The thresholds of `match_anchors`, of which it must be known how objects claim anchors."""
+    if force_match is not None:
+        options = ("last", "bipartite", "own")
+        check.option("force_match", force_match, options, "or None to force none")
+    return (
+        check.scalar("positive_threshold", positive, anchors),
+        check.scalar(
+            "negative_threshold",
+            negative,
+            anchors,
+            at_most=positive,
+            hint="it is to be at most `positive_threshold`",
+        ),
+    )
+
+
 def mine_hard_negatives(
     losses: ArrayLike,
     positive: ArrayLike,
@@ -308,7 +335,7 @@ def mine_hard_negatives(
       negative: boolean `[A]`, the candidates, as `Matches.negative`; all that are not positive by
         default.
       ratio: scalar `>= 0`, negatives for each positive, `inf` for all; may be traced.
-      minimum: scalar, how many are wanted even where positives are few; may be traced.
+      minimum: scalar `>= 0`, how many are wanted even where positives are few; may be traced.
       where: boolean `[A]`; False removes an anchor, whatever it holds: it is neither chosen nor
         counted.
 
@@ -347,7 +374,8 @@ def mine_hard_negatives(
     mask = check.where(where, losses.shape)
     if mask is not None:
         positive, candidates = positive & mask, candidates & mask
-    ratio, minimum = check.scalar("ratio", ratio, losses), check.scalar("minimum", minimum, losses)
+    ratio = check.scalar("ratio", ratio, losses, at_least=0)
+    minimum = check.scalar("minimum", minimum, losses, at_least=0)
     positives = jnp.sum(positive, dtype=losses.dtype)
     each = jnp.where(positives == 0, jnp.zeros_like(ratio), ratio)  # which may be infinite
     wanted = jnp.maximum(jnp.floor(each * positives), minimum)

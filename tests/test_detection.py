@@ -283,6 +283,11 @@ def test_total_refuses_what_is_no_term():
             detection.total(terms, weights={name: 2.0})
     with pytest.raises(ValueError, match=r"`total`: `weights\['localization'\]` has shape \(2,\)"):
         detection.total(terms, weights={"localization": jnp.ones(2)})
+    with pytest.raises(TypeError, match="`weights` is a list, expected a dictionary"):
+        detection.total(terms, weights=[1.0, 2.0])
+    for wrong in (terms._asdict(), tuple(terms)):
+        with pytest.raises(TypeError, match=r"`total`: `terms` is a .*, expected the NamedTuple"):
+            detection.total(wrong)
 
 
 @pytest.mark.parametrize("background", [-1, CLASSES])
@@ -312,3 +317,36 @@ def test_coder_weights_that_do_not_fit_are_named(loss, box_loss):
 def test_shapes_that_do_not_fit_are_named(loss, name, shape, message):
     with pytest.raises(ValueError, match=message):
         call(loss, 3, **{name: np.zeros(shape, np.float32)})
+
+
+@both
+@pytest.mark.parametrize(
+    ("setting", "error", "message"),
+    [
+        ({"delta_loss": jaxloss.giou_loss}, ValueError, r"result \(50,\), .* it as `box_loss`"),
+        ({"box_loss": jaxloss.smooth_l1_loss}, ValueError, r"`box_loss` .* it as `delta_loss`"),
+        (
+            {"box_loss": lambda p, t: jnp.mean(jaxloss.giou_loss(p, t))},
+            ValueError,
+            r"`box_loss` has a result \(\), expected .* a result \(50,\); losses are not reduced",
+        ),
+        (
+            {"box_loss": lambda p, t: jaxloss.giou_loss(p, t)[:, None]},
+            ValueError,
+            r"`box_loss` has a result \(50, 1\), expected",
+        ),
+        ({"box_loss": "giou"}, TypeError, "`box_loss` is 'giou', expected a loss"),
+        ({"box_loss": jaxloss.dynamic_wise_iou_loss}, TypeError, "cannot be called .* 'state'"),
+        ({"positive_threshold": (0.5,)}, TypeError, "`positive_threshold` is a tuple"),
+        ({"negative_threshold": 0.6}, ValueError, "`negative_threshold` is 0.6, expected <= 0.5"),
+        ({"force_match": "best"}, ValueError, "`force_match` is 'best', expected one of"),
+    ],
+)
+def test_wrong_settings_are_refused_by_the_detector(loss, setting, error, message):
+    with pytest.raises(error, match=rf"^`{loss.__name__}`: .*{message}"):
+        call(loss, 3, setting=setting)
+
+
+def test_a_focal_loss_is_checked_by_the_detector():
+    with pytest.raises(ValueError, match=r"^`retinanet_loss`: `alpha` is -1, .*`alpha=None`"):
+        call(detection.retinanet_loss, 3, setting={"alpha": -1})

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -10,6 +11,7 @@ from jaxloss._arguments import Arguments
 from jaxloss._target import in_range
 from jaxloss.boxes.coding import Weights
 from jaxloss.classification import sigmoid_focal_loss
+from jaxloss.classification.binary import NO_ALPHA
 from jaxloss.detection.terms import (
     Loss,
     Objects,
@@ -18,6 +20,7 @@ from jaxloss.detection.terms import (
     localization,
     over_images,
     spoiled,
+    supervise,
 )
 from jaxloss.matching import ForceMatch
 from jaxloss.regression import absolute_error
@@ -64,11 +67,11 @@ def retinanet_loss(
       boxes: `[..., G, 4]`, the objects as x1, y1, x2, y2 in the anchors' unit, padded to `G`.
       labels: `[..., G]` integers in [0, C).
       where: boolean `[..., G]`; False marks padding, whatever it holds.
-      alpha: weight of the positive class in the focal loss, `1 - alpha` of the negative; None for
-        no weights.
-      gamma: exponent of the focal loss.
+      alpha: in [0, 1], the weight of the positive class in the focal loss, `1 - alpha` of the
+        negative; None for no weights.
+      gamma: `>= 0`, exponent of the focal loss.
       positive_threshold: the least overlap of an anchor with its object.
-      negative_threshold: anchors between it and `positive_threshold` are left out.
+      negative_threshold: at most `positive_threshold`; anchors between the two are left out.
       force_match: how objects claim an anchor below the threshold, see `matching.match_anchors`.
       coder_weights: of `boxes.encode_deltas`.
       delta_loss: an elementwise loss `(predictions, targets)` of deltas `[A, 4]`; Detectron's is
@@ -95,8 +98,8 @@ def retinanet_loss(
     Raises:
       TypeError: an argument is a list, a prediction is not floating point, `labels` are not
         integers or `where` is not boolean.
-      ValueError: the shapes do not fit each other, `coder_weights` do not fit the deltas, or
-        `force_match` is unknown.
+      ValueError: the shapes do not fit each other, `coder_weights` do not fit the deltas,
+        `force_match` is unknown, or `delta_loss` or `box_loss` makes another shape.
 
     Reference:
       Lin, Goyal, Girshick, He and Dollár, "Focal Loss for Dense Object Detection", 2017, arXiv
@@ -115,6 +118,19 @@ def retinanet_loss(
     deltas, logits, anchors, objects = detections(
         check, box_deltas, class_logits, anchors, boxes, labels, where
     )
+    supervise(
+        check,
+        anchors,
+        positive_threshold,
+        negative_threshold,
+        force_match,
+        delta_loss,
+        box_loss,
+    )
+    like = jax.ShapeDtypeStruct(logits.shape[-2:], logits.dtype)
+    if alpha is not None:
+        check.parameter("alpha", alpha, like, at_least=0, at_most=1, hint=NO_ALPHA)
+    check.parameter("gamma", gamma, like, at_least=0)
 
     def image(deltas: Array, logits: Array, objects: Objects) -> RetinaNetTerms:
         targets = assign(anchors, objects, positive_threshold, negative_threshold, force_match)

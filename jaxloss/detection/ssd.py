@@ -18,6 +18,7 @@ from jaxloss.detection.terms import (
     localization,
     over_images,
     spoiled,
+    supervise,
 )
 from jaxloss.matching import ForceMatch, mine_hard_negatives
 from jaxloss.regression import smooth_l1_loss
@@ -68,10 +69,10 @@ def ssd_loss(
       background: the class of anchors without an object, a Python integer in [0, C); `C - 1` for
         mmdetection's order.
       positive_threshold: the least overlap of an anchor with its object.
-      negative_threshold: anchors between it and `positive_threshold` are left out.
+      negative_threshold: at most `positive_threshold`; anchors between the two are left out.
       force_match: how objects claim an anchor below the threshold, see `matching.match_anchors`.
-      negative_ratio: negatives kept for each positive of an image.
-      minimum_negatives: negatives kept at least, in images without objects too.
+      negative_ratio: `>= 0`, negatives kept for each positive of an image.
+      minimum_negatives: `>= 0`, negatives kept at least, in images without objects too.
       coder_weights: of `boxes.encode_deltas`; one over the square root of the variances.
       delta_loss: an elementwise loss `(predictions, targets)` of deltas `[A, 4]`.
       box_loss: if given, a loss of decoded boxes, `[A, 4]` and `[A, 4]` to `[A]`, instead of
@@ -98,7 +99,8 @@ def ssd_loss(
       TypeError: an argument is a list, a prediction is not floating point, `labels` are not
         integers or `where` is not boolean.
       ValueError: the shapes do not fit each other, `coder_weights` do not fit the deltas,
-        `background` is no class, or `force_match` is unknown.
+        `background` is no class, `force_match` is unknown, or `delta_loss` or `box_loss` makes
+        another shape.
 
     Reference:
       Liu, Anguelov, Erhan, Szegedy, Reed, Fu and Berg, "SSD: Single Shot MultiBox Detector", 2015,
@@ -123,6 +125,17 @@ def ssd_loss(
             f"`ssd_loss`: `background` is {background}, expected a class of `class_logits`, from 0 "
             f"to {classes - 1}"
         )
+    supervise(
+        check,
+        anchors,
+        positive_threshold,
+        negative_threshold,
+        force_match,
+        delta_loss,
+        box_loss,
+    )
+    check.scalar("negative_ratio", negative_ratio, logits, at_least=0)
+    check.scalar("minimum_negatives", minimum_negatives, logits, at_least=0)
     empty = jnp.asarray(background, objects.labels.dtype)
 
     def image(deltas: Array, logits: Array, objects: Objects) -> SSDTerms:

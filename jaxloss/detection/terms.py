@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxloss._arguments import Arguments, hide, keep
+from jaxloss._arguments import Arguments, Shape, hide, keep, kind_of
 from jaxloss.boxes.coding import (
     Weights,
     centered,
@@ -16,7 +16,7 @@ from jaxloss.boxes.coding import (
     deltas_between,
     weights_of,
 )
-from jaxloss.matching import ForceMatch, match_anchors
+from jaxloss.matching import ForceMatch, _thresholds, match_anchors
 
 Loss = Callable[[Array, Array], Array]
 Terms = TypeVar("Terms")
@@ -96,6 +96,16 @@ def total(terms: Fields, *, weights: Mapping[str, ArrayLike] | None = None) -> A
       [4. 1.]
     """
     check = Arguments("total")
+    if not hasattr(terms, "_asdict"):
+        raise TypeError(
+            f"`total`: `terms` is {kind_of(terms)}, expected the NamedTuple that a detector's loss "
+            f"returns, such as `SSDTerms`"
+        )
+    if weights is not None and not isinstance(weights, Mapping):
+        raise TypeError(
+            f"`total`: `weights` is {kind_of(weights)}, expected a dictionary by the names of "
+            f"terms, as in `{{'localization': 0.5}}`"
+        )
     fields = terms._asdict()
     arrays = dict(zip(fields, check.floats(**fields), strict=True))
     first = next(iter(arrays))
@@ -138,6 +148,46 @@ def detections(
     (boxes,) = hide(exists[..., None], boxes)
     (labels,) = hide(exists, labels)
     return deltas, logits, anchors, Objects(boxes, labels, exists)
+
+
+def supervise(
+    check: Arguments,
+    anchors: Array,
+    positive_threshold: float | Array,
+    negative_threshold: float | Array,
+    force_match: ForceMatch,
+    delta_loss: Loss,
+    box_loss: Loss | None,
+) -> None:
+    """Refuses under the detector's name what the functions it calls would under theirs, or not."""
+    _thresholds(check, positive_threshold, negative_threshold, force_match, anchors)
+    shapes = {"box_loss": anchors.shape[:1], "delta_loss": anchors.shape}
+    for name, loss in {"box_loss": box_loss, "delta_loss": delta_loss}.items():
+        if loss is not None and (name == "box_loss" or box_loss is None):
+            _check_loss(check, name, loss, shapes, anchors)
+
+
+def _check_loss(
+    check: Arguments, name: str, loss: object, shapes: dict[str, Shape], anchors: Array
+) -> None:
+    """Refuses what is no loss with a result of the shape that belongs to its `name`."""
+    what = f"a loss of predictions and targets {anchors.shape} with a result {shapes[name]}"
+    if not callable(loss):
+        shown = repr(loss) if isinstance(loss, str) else kind_of(loss)
+        raise TypeError(f"`{check.function}`: `{name}` is {shown}, expected {what}")
+    like = jax.ShapeDtypeStruct(anchors.shape, anchors.dtype)
+    try:
+        made = jax.eval_shape(loss, like, like)
+    except TypeError as error:
+        raise TypeError(
+            f"`{check.function}`: `{name}` cannot be called as {what}: {error}"
+        ) from error
+    shape = getattr(made, "shape", None)
+    if shape != shapes[name]:
+        found = kind_of(made) if shape is None else f"a result {shape}"
+        slots = [slot for slot, fitting in shapes.items() if shape == fitting]
+        hint = f"; give it as `{slots[0]}`" if slots else "; losses are not reduced here"
+        raise ValueError(f"`{check.function}`: `{name}` has {found}, expected {what}{hint}")
 
 
 def assign(
