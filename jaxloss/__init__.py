@@ -119,3 +119,7 @@ from jaxloss.segmentation import signed_distance_map as signed_distance_map
 from jaxloss.segmentation import soft_skeleton as soft_skeleton
 from jaxloss.segmentation import tversky_loss as tversky_loss
 from jaxloss.segmentation import unified_focal_loss as unified_focal_loss
+
+__version__ = "0.1.0"
+# `from jaxloss import *` leaves the builtin `sum` as it is.
+__all__ = [name for name in dir() if not name.startswith("_") and name != "sum"]

@@ -1,6 +1,9 @@
 """The registry holds every public function, and exemptions have reasons."""
 
+import builtins
 import inspect
+import pathlib
+import tomllib
 from operator import attrgetter
 
 import numpy as np
@@ -68,3 +71,13 @@ def test_optax_numbers_are_kept(row):
             np.testing.assert_allclose(
                 row.function(**arrays, **setting), theirs(**arrays, **setting), rtol=2e-5, atol=1e-6
             )
+
+
+def test_a_star_import_leaves_builtins_alone():
+    assert not set(jaxloss.__all__) & set(dir(builtins))
+    assert dir(jaxloss.matching) == ["Matches", "match_anchors", "mine_hard_negatives"]
+
+
+def test_the_version_is_the_project_s():
+    project = tomllib.loads((pathlib.Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert jaxloss.__version__ == project["project"]["version"]
