@@ -563,11 +563,15 @@ def test_one_pass_finds_what_passes_find(label):
     y[:50] = np.where(x[:50] > -np.inf, y[:50], 0)
     labels = rng.integers(0, 33, 60).astype(np.int32)
     at = np.arange(33) == labels[:, None]
-    forms = ("_by_one_pass", "_by_passes") if label else ("_sums_by_one_pass", "_sums_by_passes")
+    by_passes = functools.partial(_classes._sums_by_passes, add=_classes._separate_sums)
+    forms = (
+        (_classes._by_one_pass, _classes._by_passes)
+        if label
+        else (_classes._sums_by_one_pass, by_passes)
+    )
     inputs = (x, labels, at) if label else (x, y)
     one, passes = (
-        jax.jit(functools.partial(getattr(_classes, form), axis=1))(*map(jnp.asarray, inputs))
-        for form in forms
+        jax.jit(functools.partial(form, axis=1))(*map(jnp.asarray, inputs)) for form in forms
     )
     for name in one._fields:  # passes have no subnormal numbers
         left, right = getattr(one, name), getattr(passes, name)

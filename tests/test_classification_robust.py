@@ -96,7 +96,8 @@ def test_precision_does_not_depend_on_the_tail(name):
     # Poly-1's gradient multiplies two probabilities, whose product has to be in float32's range.
     value, slope = precision(losses[name], rows * np.float32(0.3 if name == "poly" else 1))
     assert value < 2e-6
-    assert slope < 4.2e-6  # of a class far below others, whose distance from them is rounded
+    # Of a class far below others, or a power of an improbable label: a large logarithm is rounded.
+    assert slope < 6e-6
 
 
 def test_the_generalized_loss_runs_from_cross_entropy_to_being_wrong():
