@@ -342,7 +342,7 @@ def test_pairwise_is_every_pair(similarity):
 
 
 def test_pairwise_refuses_what_is_no_function():
-    with pytest.raises(TypeError, match="`pairwise`: `similarity` is a int, expected a function"):
+    with pytest.raises(TypeError, match="`pairwise`: `similarity` is an int, expected a function"):
         boxes.pairwise(3)
 
 
