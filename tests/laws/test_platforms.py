@@ -18,6 +18,9 @@ SUMMED = dict.fromkeys(
     ("boxes.rotated_iou", "rotated_iou_loss", "boxes.inner_iou", "inner_iou_loss"), (1e-7, 1e-4)
 )
 
+# Its docstring says so: the error is that of numbers of order 1, whichever text rounds it.
+OF_ORDER_1 = {"bi_tempered_logistic_loss": 1e-7}
+
 
 @held("platforms", sample=3)
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
@@ -35,9 +38,9 @@ def test_other_platforms_have_the_same_numbers(row, setting, platform, monkeypat
         found = on_host(jax.jit(first(row, setting).__wrapped__)(arrays))
     jax.clear_caches()
 
-    slack = _slack(row, arrays)
+    slack, least = _slack(row, arrays), OF_ORDER_1.get(row.name, 0)
     for one, other in zip(floats(found), floats(expected), strict=True):
-        _check(f"{row.name} for {platform}", one, other, slack.get(one.ndim, 0))
+        _check(f"{row.name} for {platform}", one, other, slack.get(one.ndim, least))
 
 
 def _slack(row, arrays):
