@@ -115,6 +115,8 @@ def test_sums_of_several_arrays_are_unrolled_to_vectors(monkeypatch, tmp_path, l
     options = OPTIMIZED | {"xla_dump_to": str(tmp_path)}
     jax.jit(loss).lower(np.zeros(x, np.float32), y).compile(compiler_options=options)
     kernels = [path.read_text() for path in tmp_path.glob("*reduce_fusion*with-opt.ll")]
+    if not kernels:
+        pytest.skip("this version of XLA names the text of its kernels otherwise")
     found = [
         [len(re.findall(rf"= fmul[a-z ]* {kind}", kernel)) for kind in (r"<\d+ x float>", "float")]
         for kernel in kernels
