@@ -204,9 +204,8 @@ def _alone(x: Array, at: Array) -> tuple[Array, Array, Array]:
 def _joined(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, Array, Array]:
     """What there is in the classes of both."""
     highest, lower, a_above = jnp.maximum(a[1], b[1]), jnp.minimum(a[1], b[1]), a[1] >= b[1]
-    scale = jnp.exp(lower - highest)
-    total = jnp.where(a_above, a[2] + b[2] * scale, b[2] + a[2] * scale)
-    return a[0] + b[0], highest, total
+    more, less = jnp.where(a_above, a[2], b[2]), jnp.where(a_above, b[2], a[2])
+    return a[0] + b[0], highest, more + less * jnp.exp(lower - highest)
 
 
 def mass_up_to(highest: Array, x: Array) -> Array:
