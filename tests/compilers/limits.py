@@ -177,7 +177,7 @@ CYCLES = {
     "balanced_l1_loss": 5.77,
     "focal_l1_loss": 1.58,
     "wing_loss": 2.03,
-    "adaptive_wing_loss": 3.92,
+    "adaptive_wing_loss": 4.29,
     "quantile_loss": 0.47,
     "gaussian_nll_loss": 1.33,
     "sigmoid_focal_loss of integer labels": 2.13,
